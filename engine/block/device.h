@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "engine/base/result.h"
+
+namespace engine::block {
+
+enum class WriteMode {
+  cached,   ///< complete when the device has it; durable after a flush
+  durable,  ///< FUA: durable when it completes
+};
+
+/// The seam under every store: a fixed-size disk of five requests. Requests run to completion;
+/// one thread at a time. Errors are `Trouble::device`.
+class Device {
+ public:
+  virtual ~Device() = default;
+  [[nodiscard]] virtual std::uint64_t size_bytes() const = 0;
+  [[nodiscard]] virtual Status read(std::uint64_t offset_bytes, std::span<std::byte> into) = 0;
+  [[nodiscard]] virtual Status write(std::uint64_t offset_bytes,
+                                     std::span<const std::byte> from,
+                                     WriteMode mode) = 0;
+  /// Makes every write that completed before the call durable.
+  [[nodiscard]] virtual Status flush() = 0;
+  [[nodiscard]] virtual Status discard(std::uint64_t offset_bytes, std::uint64_t size_bytes) = 0;
+
+ protected:
+  Device() = default;
+  Device(const Device&) = default;
+  Device& operator=(const Device&) = default;
+};
+
+}  // namespace engine::block

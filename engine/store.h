@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/result.h"
+
+namespace engine {
+
+/// Names one upload (a put in progress) of one store; never reused while the store is open.
+using UploadId = std::uint64_t;
+
+/// Part of a body; the default is the whole of it.
+struct ByteRange {
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t size_bytes = UINT64_MAX;
+};
+
+/// Answer to a get. `hit` false: a miss, and the rest is empty.
+struct GetReply {
+  bool hit = false;
+  std::string header;            ///< as stored with the put or the last header update
+  std::uint64_t body_bytes = 0;  ///< of the whole object
+  std::vector<std::byte> body;   ///< the range asked for, cut at the object's end
+};
+
+/// What one allocation unit (rock: slot) is used for. Exactly one row per unit.
+struct UnitUse {
+  enum class Kind : std::uint8_t { free, entry, upload, quarantine, unscanned };
+  Kind kind = Kind::free;
+  std::uint64_t entry = 0;  ///< index into `Inspection::entries` (entry), or the UploadId (upload)
+};
+
+struct EntryUse {
+  std::string key;
+  std::uint64_t write_id = 0;
+  std::uint64_t body_bytes = 0;
+  std::vector<std::uint32_t>
+      units;  ///< the chain, in order; a unit in two chains is a defect the harness looks for
+};
+
+/// The structure of a store, for the slots-conserved property and the inspection verbs. Built from
+/// the store's own tables without repairing them.
+struct Inspection {
+  std::vector<UnitUse> units;
+  std::vector<EntryUse> entries;
+};
+
+/// What a rebuild did. The parts add up: scanned = empty + loaded + refused + superseded.
+struct RecoveryReport {
+  bool finished = false;
+  std::uint64_t units_total = 0, scanned = 0;
+  std::uint64_t empty = 0, loaded = 0, refused = 0, superseded = 0;
+  std::uint64_t entries = 0;
+  std::uint64_t ticks = 0;
+};
+
+struct Stats {
+  std::map<std::string, std::uint64_t> refusals;  ///< gate name → how often it refused something
+  std::map<std::string, std::uint64_t> counters;  ///< puts, hits, misses, evictions, barriers …
+  RecoveryReport recovery;
+};
+
+/// A cache store: streamed puts, gets, purges, header updates. One thread at a time. What is
+/// acknowledged (a call that returned ok) survives a kill; what is durable survives a power cut:
+/// everything acknowledged before a `sync` that returned, and every purge that returned, where the
+/// store's configuration claims it.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  /// Begins storing an object of `body_bytes` under `key`. An older version stays readable until
+  /// `commit` (or goes at once, by configuration). `header`: at most a quarter of a slot.
+  [[nodiscard]] virtual Result<UploadId> begin_put(std::string_view key,
+                                                   std::string_view header,
+                                                   std::uint64_t body_bytes) = 0;
+  /// Adds body bytes in order; needs memory for one slot only. More than `body_bytes` is `invalid`.
+  [[nodiscard]] virtual Status append(UploadId upload, std::span<const std::byte> bytes) = 0;
+  /// Ends the upload; all of `body_bytes` must have arrived. The object is readable from now on.
+  [[nodiscard]] virtual Status commit(UploadId upload) = 0;
+  [[nodiscard]] virtual Status abort(UploadId upload) = 0;
+
+  /// Looks `key` up into `reply`, whose buffers are reused. Nothing unverified is returned.
+  [[nodiscard]] virtual Status get(std::string_view key, ByteRange range, GetReply& reply) = 0;
+  /// Replaces the header and keeps the body. Ok with `false` where there is no such object.
+  [[nodiscard]] virtual Result<bool> update_header(std::string_view key,
+                                                   std::string_view header) = 0;
+  /// Ok with `false` where there was no such object (the key is still durably absent afterwards).
+  [[nodiscard]] virtual Result<bool> purge(std::string_view key) = 0;
+  /// Makes everything acknowledged so far durable.
+  [[nodiscard]] virtual Status sync() = 0;
+  /// One slice of background work (rebuild). True while there is more to do.
+  [[nodiscard]] virtual Result<bool> tick() = 0;
+  /// A clean stop: open uploads are aborted, what is pending is made durable.
+  [[nodiscard]] virtual Status close() = 0;
+
+  [[nodiscard]] virtual Inspection inspect() const = 0;
+  [[nodiscard]] virtual Stats stats() const = 0;
+
+ protected:
+  Store() = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+};
+
+}  // namespace engine

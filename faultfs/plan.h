@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "faultfs/base/result.h"
+
+namespace faultfs {
+
+/// What ended the run. power_cut: everything volatile may be lost. kill: the process died,
+/// completed writes stay. Both may fall inside a request.
+enum class CutKind { power_cut, kill };
+
+/// A crash point: after entry `entry` completed, or inside it (it was in flight). Entry 0 is the
+/// start of the log.
+struct CrashPoint {
+  CutKind kind = CutKind::power_cut;
+  std::uint32_t entry = 0;
+  bool inside = false;
+  [[nodiscard]] bool operator==(const CrashPoint&) const = default;
+};
+
+/// What became of a volatile write. Sectors are counted from the first sector the write touches.
+enum class FateKind {
+  kept,         ///< every sector reached the medium
+  lost,         ///< none did
+  torn,         ///< the sectors listed did, the others are lost
+  garbled,      ///< the sectors listed hold noise, the others are kept
+  misdirected,  ///< the bytes went to `to_offset_bytes` of the same disk; their own place is
+                ///< untouched
+};
+
+struct Fate {
+  std::uint32_t write = 0;  ///< entry number
+  FateKind kind = FateKind::kept;
+  std::vector<std::uint32_t> sectors;  ///< torn, garbled: ascending
+  std::uint32_t tear_bytes = 0;  ///< torn: when > 0, the sector after the last listed one holds
+                                 ///< this many new bytes, then old ones
+  std::uint64_t to_offset_bytes = 0;  ///< misdirected: a multiple of the sector size
+  [[nodiscard]] bool operator==(const Fate&) const = default;
+};
+
+/// One crash state as data: crash point and fates. A volatile write that is not listed is kept.
+/// Says nothing about which log it belongs to; `CrashModel::check` says whether it is legal there.
+struct CrashPlan {
+  CrashPoint point;
+  std::vector<Fate> fates;  ///< ascending by write
+  [[nodiscard]] bool operator==(const CrashPlan&) const = default;
+};
+
+/// The plan as lines of `plan.txt`, each ended by a newline:
+/// ```
+/// cut       after w0118        (or: cut inside w0118, kill after w0118, kill inside w0118)
+/// w0112     lost
+/// w0115     torn sectors 0-3,6
+/// w0116     torn sectors 0-1 then 256 bytes
+/// w0117     garbled sectors 2
+/// w0118     misdirected to 0x8000
+/// ```
+[[nodiscard]] std::string to_text(const CrashPlan& plan);
+
+/// True when `line` is one that `parse_plan_line` reads (its first word is cut, kill or wNNNN).
+[[nodiscard]] bool is_plan_line(std::string_view line);
+
+/// Adds one line to `plan`. Error: quotes the line, says what was wrong and what is allowed.
+[[nodiscard]] Status parse_plan_line(std::string_view line, CrashPlan& plan);
+
+/// Reads a whole text of such lines; exactly one cut or kill line, each write once.
+[[nodiscard]] Result<CrashPlan> parse_plan(std::string_view text);
+
+}  // namespace faultfs

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "faultfs/crash_model.h"
+
+namespace runner {
+
+/// What an explorer left out of one log, in words for the end-of-run lines; empty: nothing.
+struct Unexplored {
+  std::string what;          ///< "power cuts with more than 2 deviations"
+  std::uint64_t states = 0;  ///< how many, where it can be counted; 0: not counted
+};
+
+/// Chooses crash states of one log, one after another, as crash plans. Every plan it gives is legal
+/// for the model. The same model and seed give the same plans.
+class Explorer {
+ public:
+  virtual ~Explorer() = default;
+  /// The next plan; none when it is finished.
+  [[nodiscard]] virtual std::optional<faultfs::CrashPlan> next() = 0;
+  /// What it will not give, even when `next` has come to its end.
+  [[nodiscard]] virtual std::vector<Unexplored> unexplored() const = 0;
+
+ protected:
+  Explorer() = default;
+  Explorer(const Explorer&) = delete;
+  Explorer& operator=(const Explorer&) = delete;
+};
+
+struct ExplorerOptions {
+  std::string name = "mixed";  ///< prefix, bounded, random, mixed
+  std::uint64_t seed = 0;
+  std::uint32_t deviations_max = 2;  ///< bounded: k
+  std::uint32_t states_max = 0;      ///< random, mixed: how many plans; 0: no end
+};
+
+[[nodiscard]] const std::vector<std::string>& explorer_names();
+/// `model` must outlive the explorer. Error: names the word and the allowed ones.
+[[nodiscard]] faultfs::Result<std::unique_ptr<Explorer>> make_explorer(
+    const faultfs::CrashModel& model, const ExplorerOptions& options);
+
+}  // namespace runner

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "properties/property.h"
+#include "runner/case_file.h"
+
+namespace runner {
+
+/// What a run set out to do.
+struct RunInfo {
+  std::string title;  ///< "engine rock hardened on 11 device profiles"
+  std::uint64_t seed = 0;
+  std::string commit;            ///< "3f2a91c (clean)", "unknown"
+  std::filesystem::path out;     ///< where cases are kept
+  std::string command_line;      ///< to run it again
+  std::uint64_t states_max = 0;  ///< 0: no limit
+  double seconds_max = 0;        ///< 0: no limit
+  int jobs = 1;
+};
+
+struct Progress {
+  double seconds = 0;
+  std::uint64_t states = 0, histories = 0, violated = 0, undecided = 0;
+};
+
+/// A violation, shrunk, replayed and kept: all a failure trace says.
+struct FailureCase {
+  std::uint32_t number = 0;
+  CaseFile file;                    ///< shrunk
+  scenarios::Recording recording;   ///< of the shrunk case
+  scenarios::Examination seen;      ///< of the shrunk case
+  properties::Violation violation;  ///< the first
+  std::vector<properties::Violation> others;
+  std::size_t commands_before = 0, fates_before = 0;  ///< before shrinking
+  bool each_fate_needed = false;  ///< undoing any one makes the claim hold (checked)
+  std::uint32_t reproduced = 0, replays = 0;
+  double seconds_to_find = 0;
+  std::string device_used;          ///< "memory", "fuse"
+  std::string confirmed_on;         ///< "confirmed on fuse", "not confirmed: /dev/fuse …"
+  std::filesystem::path directory;  ///< run/0007/case-0041
+  std::vector<std::string> files;   ///< kept there
+  std::string target_log;
+  std::string commit;
+};
+
+/// Counts of one row of the end-of-run table.
+struct PropertyCount {
+  std::uint64_t holds = 0, violated = 0, undecided = 0;
+};
+
+struct RunSummary {
+  RunInfo info;
+  double seconds = 0;
+  std::uint64_t states = 0, histories = 0, held = 0, violated_states = 0, undecided_states = 0;
+  std::uint32_t causes = 0;  ///< distinct cases kept
+  std::map<std::string, PropertyCount> properties;
+  std::map<std::string, std::uint64_t> undecided_why;  ///< reason → count
+  std::map<std::string, std::uint64_t> gate_refusals;
+  std::map<std::string, std::uint64_t> states_by_profile;
+  std::vector<std::string> not_explored;
+  std::vector<std::string> notes;  ///< "memory device only: /dev/fuse …"
+  int exit_code = 0;
+};
+
+/// Told of a run as it goes, in order, on one thread. `reports/` implements it.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void run_started(const RunInfo&) {}
+  virtual void progressed(const Progress&) {}
+  virtual void case_kept(const FailureCase&) {}
+  virtual void run_ended(const RunSummary&) {}
+
+ protected:
+  Observer() = default;
+  Observer(const Observer&) = delete;
+  Observer& operator=(const Observer&) = delete;
+};
+
+}  // namespace runner

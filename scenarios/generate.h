@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "scenarios/command.h"
+#include "scenarios/targets/target.h"
+
+namespace scenarios {
+
+/// What a generated history may contain.
+struct GenerateOptions {
+  Traits traits;  ///< only what the target can do
+  std::uint32_t slot_bytes = 16384;
+  std::uint64_t disk_bytes = 1 << 20;
+  std::uint32_t keys = 6;
+  std::uint32_t commands_max = 24;
+  bool overwrites = true;  ///< false: every put has a key of its own (the control)
+};
+
+/// A history drawn with RapidCheck's generators from `seed` alone. Swarm: kinds of commands and of
+/// sizes (equal, random, 1–13 slots) are switched off per seed. Always legal for the traits, every
+/// prefix and every subsequence runs too (a `more` without a `begin` does nothing).
+[[nodiscard]] std::vector<Command> generate(std::uint64_t seed, const GenerateOptions& options);
+
+/// A hand-written scenario.
+struct NamedScenario {
+  std::string name;   ///< overwrite_during_wrap
+  std::string story;  ///< one or two sentences
+  std::vector<Command> commands;
+};
+
+/// The scenarios under scenarios/named/, compiled in.
+[[nodiscard]] const std::vector<NamedScenario>& named_scenarios();
+
+}  // namespace scenarios

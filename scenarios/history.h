@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "scenarios/body.h"
+#include "scenarios/command.h"
+#include "scenarios/targets/target.h"
+
+namespace scenarios {
+
+enum class OperationKind { put, purge, update, sync, clear };
+
+/// One operation a client gave the cache. At a crash point after entry c it was *not started* when
+/// `began > c`, *acknowledged* when `acknowledged` and `ended <= c`, else *in flight*.
+struct Operation {
+  std::uint32_t number = 0;  ///< put#3: position in the history, from 1; a put's PutNumber
+  OperationKind kind = OperationKind::put;
+  Key key = 0;
+  std::uint64_t body_bytes = 0;    ///< put
+  std::uint32_t header_bytes = 0;  ///< put, update: padding asked for
+  PutNumber of_put =
+      0;  ///< update: the put whose header it replaced, as far as the client knows (0: none known)
+  std::uint32_t segment = 0;  ///< power cuts and restarts with an empty log begin a new segment
+  std::uint32_t began = 0;    ///< log entries before it began, in its segment
+  std::uint32_t ended = 0;    ///< log entries when it was answered (UINT32_MAX: never)
+  bool acknowledged = false;  ///< done; false with `ended` set: refused, or (put) aborted
+  bool aborted = false;       ///< put: given up by the client before all bytes were sent
+};
+
+/// What happened at the client's side of one segment boundary.
+struct Segment {
+  faultfs::CrashPlan cut;  ///< how the segment before ended (segment 0: empty)
+};
+
+/// All the client knows: operations in order of their beginning, over all segments.
+struct History {
+  std::vector<Operation> operations;
+  std::uint32_t segments = 1;
+  std::uint64_t capacity_bytes = 0;  ///< what the store can hold, by its geometry; 0: unknown
+  std::uint32_t unit_bytes = 0;      ///< allocation unit; 0: unknown
+  std::uint32_t unit_overhead = 0;   ///< bytes of a unit that hold no body
+};
+
+/// What a get told, cut to what can be judged.
+struct Reading {
+  Key key = 0;
+  GetReply::Kind kind = GetReply::Kind::miss;
+  std::string detail;
+  std::optional<HeaderId> header;  ///< hit: empty when the header is nobody's
+  std::uint64_t claimed_bytes = 0;
+  std::uint64_t offset_bytes = 0;  ///< of the range asked for
+  std::uint64_t served_bytes = 0;
+  std::vector<Piece> pieces;  ///< of the bytes served
+  [[nodiscard]] bool operator==(const Reading&) const = default;
+};
+
+/// "hit 64K: [0, 32K) from put#3, [32K, 64K) from put#5"
+[[nodiscard]] std::string to_text(const Reading& reading);
+
+}  // namespace scenarios

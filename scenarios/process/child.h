@@ -1,0 +1,53 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "faultfs/base/result.h"
+
+namespace scenarios {
+
+struct ChildOptions {
+  std::filesystem::path program;                 ///< absolute, executable
+  std::vector<std::string> arguments;            ///< without the program's name
+  std::filesystem::path output;                  ///< standard output and error are appended here; empty: /dev/null
+  std::vector<std::pair<int, int>> descriptors;  ///< (ours, number in the child); all others are closed
+  int pin_cpu = -1;                              ///< CPU it runs on; -1: not pinned
+};
+
+/// How a child ended.
+struct Exit {
+  int signal = 0;      ///< 0: it exited
+  int code = 0;
+};
+
+/// A child process, started with Boost.Process (the one place that includes it). It is killed when
+/// this object goes, and by the kernel when this process dies.
+class Child {
+ public:
+  /// Error: names the program and the reason (missing, not executable …).
+  [[nodiscard]] static faultfs::Result<std::unique_ptr<Child>> start(const ChildOptions& options);
+  virtual ~Child() = default;
+  [[nodiscard]] virtual pid_t pid() const = 0;
+  /// Set once it has ended; reaps it.
+  [[nodiscard]] virtual std::optional<Exit> poll() = 0;
+  /// Waits up to `seconds` for its end.
+  [[nodiscard]] virtual std::optional<Exit> wait(double seconds) = 0;
+  /// Sends `signal` (no effect after its end).
+  virtual void send(int signal) = 0;
+  /// SIGKILL and reap. Returns how it ended.
+  virtual Exit kill() = 0;
+
+ protected:
+  Child() = default;
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+};
+
+}  // namespace scenarios

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <vector>
+
+#include "faultfs/crash_model.h"
+#include "scenarios/history.h"
+
+namespace scenarios {
+
+/// One run of a history without a final cut: everything needed to make its crash states.
+struct Recording {
+  TargetConfig config;
+  faultfs::DeviceProfile profile;
+  std::uint64_t seed = 0;
+  std::vector<Command> commands;
+  History history;
+  std::vector<faultfs::Image> base;       ///< the disks when the last segment began
+  faultfs::WriteLog log;                  ///< of the last segment
+  std::vector<Reading> readings;          ///< of the gets during the run
+  std::vector<std::uint32_t> reading_at;  ///< log size at each reading
+  std::optional<Death> death;             ///< the target died during the run by itself
+  std::string trouble;                    ///< a restart inside the history failed: what was seen
+};
+
+/// Runs `commands` on `target` over the rig's device, from blank disks, and records. Marks
+/// ("put#3 k7 begin", …) go into the log. Error: trouble of the world only.
+[[nodiscard]] faultfs::Result<Recording> record(Target& target,
+                                                const Rig& rig,
+                                                const TargetConfig& config,
+                                                std::uint64_t seed,
+                                                const std::vector<Command>& commands);
+
+/// What was seen of one crash state.
+struct Examination {
+  faultfs::CrashPoint point;
+  Outcome started = Outcome::done;  ///< lost: it died or never became ready
+  std::string start_detail;
+  bool recovery_ended = true;
+  std::vector<Reading> after_recovery;  ///< every key of the history
+  std::optional<Structure> structure;
+  std::vector<Reading> after_reopen;  ///< killed and started again: recovery is stable
+  std::vector<Operation> traffic;     ///< further puts and purges, all acknowledged or refused
+  std::vector<Reading> after_traffic;
+  std::optional<Structure> structure_after_traffic;
+  std::vector<Reading> after_last_restart;  ///< killed once more after the traffic
+  std::optional<Death> death;
+  std::vector<std::pair<std::string, std::uint64_t>> gate_refusals;
+};
+
+struct ExamineOptions {
+  std::uint64_t seed = 0;
+  bool reopen = true;
+  bool traffic = true;
+};
+
+/// Powers the rig's device on with `disks`, starts the target, asks for every key, kills and starts
+/// it again, gives it more traffic and asks again. The target is killed at the end.
+[[nodiscard]] faultfs::Result<Examination> examine(Target& target,
+                                                   const Rig& rig,
+                                                   const Recording& recording,
+                                                   const faultfs::CrashPoint& point,
+                                                   std::vector<faultfs::Image> disks,
+                                                   const ExamineOptions& options);
+
+}  // namespace scenarios

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "faultfs/base/result.h"
+
+namespace scenarios {
+
+/// Which cache, built and set up how. Plain data: part of every plan file, one `name value` per
+/// line.
+struct TargetConfig {
+  std::string target = "engine";           ///< engine, squid
+  std::string store = "rock";              ///< engine: rock
+  std::string preset = "hardened";         ///< engine: hardened, squid
+  std::vector<std::string> without_gates;  ///< engine: gates switched off
+  std::string allocator = "";              ///< lowest_first, lifo, random; empty: the preset's
+  std::string policy = "";                 ///< whole_entry, newest_complete; empty: the preset's
+  std::uint32_t slot_bytes = 16384;
+  std::uint64_t disk_bytes = 1 << 20;
+  std::string program = "";  ///< path of the program; empty: found beside powercut or in PATH
+
+  [[nodiscard]] bool operator==(const TargetConfig&) const = default;
+};
+
+/// Lines `target engine`, `store rock`, `preset …`, `without-gate …`, `allocator …`, `policy …`,
+/// `slot …`, `disk …`, `program …`; only those that differ from the default, `target` always.
+[[nodiscard]] std::string to_text(const TargetConfig& config);
+/// True when the first word of `line` is one of those.
+[[nodiscard]] bool is_config_line(std::string_view line);
+[[nodiscard]] faultfs::Status parse_config_line(std::string_view line, TargetConfig& config);
+/// Ok where every word is one this build knows (target, store, preset, gates …) and sizes fit.
+[[nodiscard]] faultfs::Status check(const TargetConfig& config);
+
+}  // namespace scenarios

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "faultfs/device.h"
+#include "scenarios/body.h"
+#include "scenarios/targets/config.h"
+
+namespace scenarios {
+
+/// What a target runs on. The target keeps the reference; everything outlives it.
+struct Rig {
+  faultfs::Device& device;  ///< its disk 0 is the target's storage, named `disk_name(config)`
+  std::filesystem::path disk_dir;  ///< where the disks appear as files; empty: memory device only
+  std::filesystem::path work_dir;  ///< private scratch for configuration, logs, sockets
+  int pin_cpu = -1;                ///< CPU for child processes; -1: not pinned
+};
+
+/// What a target can do beyond put, get, start and kill. What it cannot is left out of its
+/// histories.
+struct Traits {
+  bool deterministic = false;  ///< same commands, same seed: same write log
+  bool header_update = false, purge = false, sync = false, range = false, slow_put = false;
+  bool sliced_rebuild = false;  ///< rebuild is driven by `tick`
+  bool inspects = false;        ///< `inspect` answers
+  bool reformats = false;       ///< can be restarted with another slot size
+  bool in_process = false;      ///< dies with the harness: runs on the memory device
+};
+
+enum class Outcome {
+  done,     ///< acknowledged
+  refused,  ///< the cache said no (full, too large, busy); it goes on
+  lost,     ///< no answer: the device was cut, or the process is gone
+};
+
+struct Reply {
+  Outcome outcome = Outcome::done;
+  std::string detail;  ///< of a refusal or loss, one sentence
+};
+
+struct GetReply {
+  enum class Kind { hit, miss, failed } kind = Kind::miss;
+  std::string header;               ///< the text given at put or update, as served
+  std::uint64_t claimed_bytes = 0;  ///< body length the cache announced for the whole object
+  faultfs::Bytes body;              ///< what arrived (of the range asked for)
+  std::string detail;               ///< failed: why
+};
+
+/// How a process ended that should not have.
+struct Death {
+  int signal = 0;  ///< 0: it exited
+  int exit_code = 0;
+  std::string log_tail;  ///< last lines of its log
+};
+
+/// What one unit of storage (slot) is used for, as the target tells it. See engine/store.h.
+struct Structure {
+  struct Entry {
+    std::string key;
+    std::vector<std::uint32_t> units;
+  };
+  std::vector<Entry> entries;
+  std::vector<std::uint32_t> free_units;
+  std::uint32_t unit_count = 0;
+  std::uint32_t held_units = 0;    ///< uploads, quarantine, not scanned yet
+  std::string conservation_error;  ///< empty: each unit is used exactly once, as the table says
+};
+
+/// A cache under test. Operations block until answered; the harness gives one at a time, except
+/// that uploads of different keys may be open at once. `Status` errors are trouble of the world
+/// only.
+class Target {
+ public:
+  virtual ~Target() = default;
+  [[nodiscard]] virtual Traits traits() const = 0;
+
+  /// Starts the cache on the disks as they are. `seed` is its own randomness for this life.
+  /// `slot_bytes` 0: as configured. Returns when it answers; a rebuild in slices may be unfinished.
+  /// Reply::lost: it died or never became ready (the `death` says how).
+  [[nodiscard]] virtual faultfs::Result<Reply> start(std::uint64_t seed,
+                                                     std::uint32_t slot_bytes) = 0;
+
+  virtual Reply begin_put(Key key, std::string_view header, std::uint64_t body_bytes) = 0;
+  virtual Reply append(Key key, faultfs::ByteView bytes) = 0;
+  virtual Reply finish_put(Key key) = 0;
+  virtual Reply abort_put(Key key) = 0;
+  /// `size_bytes` UINT64_MAX: to the end.
+  virtual GetReply get(Key key, std::uint64_t offset_bytes, std::uint64_t size_bytes) = 0;
+  virtual Reply purge(Key key) = 0;
+  virtual Reply update_header(Key key, std::string_view header) = 0;
+  virtual Reply sync() = 0;
+  /// One slice of background work; `more` says whether there is more.
+  virtual Reply tick(bool& more) = 0;
+  /// A clean stop, as its users would do it.
+  virtual Reply stop() = 0;
+  /// SIGKILL and reap (in process: drop without closing). Never fails; also cleans what it left.
+  virtual void kill() = 0;
+
+  [[nodiscard]] virtual std::optional<Structure> structure() = 0;
+  /// Set when the process ended by itself since `start`.
+  [[nodiscard]] virtual std::optional<Death> death() = 0;
+  /// Gate name → refusals of this life so far; empty where the target has none.
+  [[nodiscard]] virtual std::vector<std::pair<std::string, std::uint64_t>> gate_refusals() = 0;
+  /// What the target logged in this life, for the case directory.
+  [[nodiscard]] virtual std::string log_text() = 0;
+};
+
+/// Why `config` cannot run here ("squid is not installed: apt-get install squid"), or ok.
+[[nodiscard]] faultfs::Status available(const TargetConfig& config, bool on_memory_device);
+
+/// Makes the target for `config` on `rig`: in this process where `rig.disk_dir` is empty.
+[[nodiscard]] faultfs::Result<std::unique_ptr<Target>> make_target(const TargetConfig& config,
+                                                                   const Rig& rig);
+
+/// The file name of disk 0 for this target ("disk", squid: "rock").
+[[nodiscard]] std::string disk_name(const TargetConfig& config);
+
+}  // namespace scenarios
