@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,9 +19,20 @@ using PutNumber = std::uint32_t;
 [[nodiscard]] std::string key_name(Key key);
 [[nodiscard]] std::optional<Key> parse_key(std::string_view name);
 
+/// Names one body: the bytes that put `put` stored under `key`.
+struct BodyId {
+  Key key = 0;        ///< below 10^7
+  PutNumber put = 0;  ///< below 10^6
+  std::uint64_t size_bytes = 0;
+  [[nodiscard]] bool operator==(const BodyId&) const = default;
+};
+
 /// Bytes of a body: 64-byte printable lines that each carry key, put number, line number, body size
 /// and a keyed hash, so that any byte range says whose it is. The last line may be cut.
 [[nodiscard]] faultfs::Bytes make_body(Key key, PutNumber put, std::uint64_t size_bytes);
+
+/// The bytes [offset, offset + into.size()) of that body.
+void write_body(const BodyId& id, std::uint64_t offset_bytes, faultfs::MutableByteView into);
 
 /// A run of bytes of one origin in what a cache served.
 struct Piece {
@@ -37,8 +49,13 @@ struct Piece {
   [[nodiscard]] bool operator==(const Piece&) const = default;
 };
 
-/// Cuts `bytes`, which were served as the body from `offset_bytes` on, into maximal pieces.
-[[nodiscard]] std::vector<Piece> classify(faultfs::ByteView bytes, std::uint64_t offset_bytes = 0);
+/// Cuts `bytes`, which were served as the body from `offset_bytes` on, into maximal pieces. Bodies
+/// are recognised by any whole line in `bytes`; `known` names bodies to try besides, so that ranges
+/// too short to hold a line are recognised too. Where two bodies meet, bytes that are equal in both
+/// (the constant text of a line) belong to the earlier piece.
+[[nodiscard]] std::vector<Piece> classify(faultfs::ByteView bytes,
+                                          std::uint64_t offset_bytes = 0,
+                                          std::span<const BodyId> known = {});
 
 /// A header identifies itself too: which put it belongs to and which update wrote it (0: the put).
 struct HeaderId {

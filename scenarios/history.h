@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "faultfs/plan.h"
 #include "scenarios/body.h"
 #include "scenarios/command.h"
 #include "scenarios/targets/target.h"
@@ -18,7 +20,7 @@ struct Operation {
   std::uint32_t number = 0;  ///< put#3: position in the history, from 1; a put's PutNumber
   OperationKind kind = OperationKind::put;
   Key key = 0;
-  std::uint64_t body_bytes = 0;    ///< put
+  std::uint64_t body_bytes = 0;    ///< put; clear: the new unit (slot) size
   std::uint32_t header_bytes = 0;  ///< put, update: padding asked for
   PutNumber of_put =
       0;  ///< update: the put whose header it replaced, as far as the client knows (0: none known)
@@ -27,20 +29,27 @@ struct Operation {
   std::uint32_t ended = 0;    ///< log entries when it was answered (UINT32_MAX: never)
   bool acknowledged = false;  ///< done; false with `ended` set: refused, or (put) aborted
   bool aborted = false;       ///< put: given up by the client before all bytes were sent
+  /// Its segment is over, it was acknowledged there, and all it had written was durable when the
+  /// power went. False in the last segment: ask the crash model.
+  bool durable_at_cut = false;
 };
 
-/// What happened at the client's side of one segment boundary.
+/// A segment that is over.
 struct Segment {
-  faultfs::CrashPlan cut;  ///< how the segment before ended (segment 0: empty)
+  faultfs::CrashPlan cut;  ///< how it ended
 };
 
 /// All the client knows: operations in order of their beginning, over all segments.
 struct History {
   std::vector<Operation> operations;
   std::uint32_t segments = 1;
+  std::vector<Segment> past;  ///< one for each boundary: `segments` - 1
+  /// Geometry when the history began; a `clear` changes the unit to its `body_bytes`, on the same
+  /// storage. Capacity is the number of units times `unit_bytes`.
   std::uint64_t capacity_bytes = 0;  ///< what the store can hold, by its geometry; 0: unknown
   std::uint32_t unit_bytes = 0;      ///< allocation unit; 0: unknown
-  std::uint32_t unit_overhead = 0;   ///< bytes of a unit that hold no body
+  std::uint32_t unit_overhead = 0;   ///< bytes at the start of every unit that hold no payload; an
+                                     ///< object's first unit also holds its key and its header
 };
 
 /// What a get told, cut to what can be judged.

@@ -1,8 +1,13 @@
 #pragma once
 
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "faultfs/crash_model.h"
+#include "scenarios/body_library.h"
 #include "scenarios/history.h"
 
 namespace scenarios {
@@ -20,6 +25,8 @@ struct Recording {
   std::vector<std::uint32_t> reading_at;  ///< log size at each reading
   std::optional<Death> death;             ///< the target died during the run by itself
   std::string trouble;                    ///< a restart inside the history failed: what was seen
+  /// Bodies made so far, so that `examine` need not make them again; may be null. One thread.
+  std::shared_ptr<BodyLibrary> bodies;
 };
 
 /// Runs `commands` on `target` over the rig's device, from blank disks, and records. Marks

@@ -92,6 +92,13 @@ class Target {
   virtual Reply abort_put(Key key) = 0;
   /// `size_bytes` UINT64_MAX: to the end.
   virtual GetReply get(Key key, std::uint64_t offset_bytes, std::uint64_t size_bytes) = 0;
+  /// As `get`, into `reply`, whose buffers a target may reuse.
+  virtual void get_into(Key key,
+                        std::uint64_t offset_bytes,
+                        std::uint64_t size_bytes,
+                        GetReply& reply) {
+    reply = get(key, offset_bytes, size_bytes);
+  }
   virtual Reply purge(Key key) = 0;
   virtual Reply update_header(Key key, std::string_view header) = 0;
   virtual Reply sync() = 0;
