@@ -1,0 +1,148 @@
+#include "faultfs/mount/attach.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "faultfs/mount/mount.h"
+
+namespace faultfs::mount {
+namespace {
+
+constexpr const char* device_path = "/dev/fuse";
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+Result<int> open_fuse() {
+  const int descriptor = open(device_path, O_RDWR | O_CLOEXEC);
+  if (descriptor < 0) {
+    return fail(fmt::format("{} cannot be opened: {}", device_path, reason(errno)));
+  }
+  return descriptor;
+}
+
+/// Closes a descriptor at the end of a scope.
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) {
+      close(number_);
+    }
+  }
+  [[nodiscard]] int number() const { return number_; }
+
+ private:
+  int number_;
+};
+
+/// Asks the kernel for a FUSE superblock that is attached nowhere: the whole right to mount is
+/// checked, nothing is left behind. 0 or an errno.
+int try_superblock(int fuse) {
+  const Descriptor context(fsopen("fuse", FSOPEN_CLOEXEC));
+  if (context.number() < 0) {
+    return errno;
+  }
+  const std::array<std::array<std::string, 2>, 4> settings = {{
+      {"fd", std::to_string(fuse)},
+      {"rootmode", "40000"},
+      {"user_id", std::to_string(geteuid())},
+      {"group_id", std::to_string(getegid())},
+  }};
+  for (const auto& [key, value] : settings) {
+    if (fsconfig(context.number(), FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0) != 0) {
+      return errno;
+    }
+  }
+  return fsconfig(context.number(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0 ? 0 : errno;
+}
+
+bool write_abort(const std::filesystem::path& connections, std::uint32_t number) {
+  const std::filesystem::path file = connections / std::to_string(number) / "abort";
+  const Descriptor descriptor(open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  return descriptor.number() >= 0 && ::write(descriptor.number(), "1", 1) == 1;
+}
+
+}  // namespace
+
+Result<int> attach(const std::filesystem::path& directory,
+                   bool allow_other,
+                   bool& needs_privilege) {
+  needs_privilege = false;
+  Result<int> fuse = open_fuse();
+  if (!fuse) {
+    return fuse;
+  }
+  const std::string options = fmt::format("fd={},rootmode=40000,user_id={},group_id={}{}",
+                                          *fuse,
+                                          geteuid(),
+                                          getegid(),
+                                          allow_other ? ",allow_other" : "");
+  constexpr unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOATIME;
+  if (::mount("powercut", directory.c_str(), "fuse.powercut", flags, options.c_str()) != 0) {
+    const int error = errno;
+    close(*fuse);
+    needs_privilege = error == EPERM;
+    return fail(
+        fmt::format("{}: cannot mount a FUSE device here: {}; allowed: an existing "
+                    "directory, with the right to mount (root, or a user namespace)",
+                    directory.string(),
+                    reason(error)));
+  }
+  return fuse;
+}
+
+bool detach(const std::filesystem::path& directory) {
+  return umount2(directory.c_str(), UMOUNT_NOFOLLOW) == 0 ||
+         umount2(directory.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH) == 0;
+}
+
+bool abort_connection(std::uint32_t number) {
+  if (write_abort("/sys/fs/fuse/connections", number)) {
+    return true;
+  }
+  std::string own = (std::filesystem::temp_directory_path() / "powercut-fusectl-XXXXXX").string();
+  if (mkdtemp(own.data()) == nullptr) {
+    return false;
+  }
+  bool done = false;
+  if (::mount("fusectl", own.c_str(), "fusectl", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0) {
+    done = write_abort(own, number);
+    umount2(own.c_str(), MNT_DETACH);
+  }
+  rmdir(own.c_str());
+  return done;
+}
+
+Status can_mount() {
+  const Result<int> opened = open_fuse();
+  if (!opened) {
+    return fail(opened.error().message);
+  }
+  const Descriptor fuse(*opened);
+  const int error = try_superblock(fuse.number());
+  if (error == 0 || error == ENOSYS) {  // ENOSYS: before Linux 5.2; the mount itself will tell
+    return {};
+  }
+  if (error == EPERM && geteuid() != 0 && access("/usr/bin/fusermount3", X_OK) == 0) {
+    return {};
+  }
+  return fail(
+      fmt::format("a FUSE device cannot be mounted: {}; needs root, a user namespace, or "
+                  "fusermount3 (Debian package fuse3)",
+                  reason(error)));
+}
+
+}  // namespace faultfs::mount

@@ -1,0 +1,220 @@
+// One mount: one session, one serving thread. How it ends, whoever dies first:
+//
+//   1. The device is cut, so nothing that still arrives changes it.
+//   2. The mount point is unmounted, lazily when files are open in it. The server still answers.
+//   3. The session is told to exit, and a signal takes the serving thread out of its read.
+//   4. Its descriptor is closed. That aborts the connection: every client that waits, now or later,
+//      gets ENOTCONN or ECONNABORTED, also one that is stopped when it goes on.
+// A thread that does not come back within two seconds has its connection aborted from outside.
+//
+// This process must never wait for its own mount: it keeps no descriptor in it (the one look at its
+// attributes is at the start, while the thread serves), and all descriptors are close-on-exec, so
+// that no child's exec sends a close to a thread that waits for that child.
+
+#include "faultfs/mount/mount.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <future>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "faultfs/base/check.h"
+#include "faultfs/mount/attach.h"
+#include "faultfs/mount/operations.h"
+
+namespace faultfs::mount {
+namespace {
+
+/// The signal that takes a serving thread out of its read: it does nothing else.
+int wake_signal() {
+  return SIGRTMIN + 4;
+}
+
+void allow_waking() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    struct sigaction action {};  // no SA_RESTART: the read is to return
+    action.sa_handler = [](int) {};
+    sigemptyset(&action.sa_mask);
+    POWERCUT_CHECK(sigaction(wake_signal(), &action, nullptr) == 0, "signal {}", wake_signal());
+  });
+}
+
+struct SessionEnd {
+  void operator()(fuse_session* session) const { fuse_session_destroy(session); }
+};
+using Session = std::unique_ptr<fuse_session, SessionEnd>;
+
+Result<Session> new_session(DiskFiles& files, bool with_helper) {
+  std::string program = "powercut";
+  std::string flag = "-o";
+  std::string names = "fsname=powercut,subtype=powercut";
+  std::array<char*, 4> words = {program.data(), flag.data(), names.data(), nullptr};
+  fuse_args arguments = FUSE_ARGS_INIT(with_helper ? 3 : 1, words.data());
+  const fuse_lowlevel_ops ops = operations();
+  Session session(fuse_session_new(&arguments, &ops, sizeof ops, &files));
+  fuse_opt_free_args(&arguments);
+  if (!session) {
+    return fail("libfuse refuses to make a session");
+  }
+  return session;
+}
+
+/// Takes and answers requests until the session ends.
+void serve(fuse_session* session) {
+  fuse_buf buffer{};
+  while (fuse_session_exited(session) == 0) {
+    const int received = fuse_session_receive_buf(session, &buffer);
+    if (received == -EINTR) {
+      continue;
+    }
+    if (received <= 0) {
+      break;
+    }
+    fuse_session_process_buf(session, &buffer);
+  }
+  std::free(buffer.mem);  // libfuse allocated it with malloc
+}
+
+void pin_this_thread(int cpu) {
+  if (cpu < 0) {
+    return;
+  }
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(static_cast<unsigned>(cpu), &cpus);
+  pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);  // an unknown CPU: not pinned
+}
+
+class ServedMount : public Mount {
+ public:
+  ServedMount(Device& device, const MountOptions& options)
+      : device_(device), options_(options), files_(device) {}
+
+  ServedMount(const ServedMount&) = delete;
+  ServedMount& operator=(const ServedMount&) = delete;
+
+  ~ServedMount() override {
+    if (!session_) {
+      return;
+    }
+    device_.cut_now();
+    if (!with_helper_) {
+      detach(options_.directory);
+    }
+    stop();
+    if (with_helper_) {
+      fuse_session_unmount(session_.get());
+    }
+  }
+
+  [[nodiscard]] const std::filesystem::path& directory() const override {
+    return options_.directory;
+  }
+
+  Status open() {
+    Result<int> fuse = attach(options_.directory, options_.allow_other, with_helper_);
+    if (!fuse && !with_helper_) {
+      return fail(fuse.error().message);
+    }
+    Result<Session> session = new_session(files_, with_helper_);
+    if (!session) {
+      detach(options_.directory);
+      close(fuse.value_or(-1));
+      return fail(session.error().message);
+    }
+    const std::string where =
+        with_helper_ ? options_.directory.string() : "/dev/fd/" + std::to_string(*fuse);
+    if (fuse_session_mount(session->get(), where.c_str()) != 0) {
+      return fail(options_.directory.string() + ": fusermount3 could not mount a FUSE device here");
+    }
+    session_ = std::move(*session);
+    start();
+    return look();
+  }
+
+ private:
+  void start() {
+    allow_waking();
+    std::promise<void> promise;
+    ended_ = promise.get_future();
+    thread_ = std::thread([this, promise = std::move(promise)]() mutable {
+      pthread_setname_np(pthread_self(), "powercut-fuse");
+      sigset_t others;
+      sigfillset(&others);
+      sigdelset(&others, wake_signal());
+      pthread_sigmask(SIG_SETMASK, &others, nullptr);
+      pin_this_thread(options_.pin_cpu);
+      serve(session_.get());
+      promise.set_value();
+    });
+  }
+
+  /// Waits for the first answer, and learns the number of the connection.
+  Status look() {
+    struct stat root {};
+    if (stat(options_.directory.c_str(), &root) != 0) {
+      return fail(options_.directory.string() + ": the mounted device does not answer: " +
+                  std::generic_category().message(errno));
+    }
+    connection_ = minor(root.st_dev);
+    return {};
+  }
+
+  void stop() {
+    using namespace std::chrono_literals;
+    fuse_session_exit(session_.get());
+    for (int tries = 0; !ended_within(5ms); ++tries) {
+      pthread_kill(thread_.native_handle(), wake_signal());
+      if (tries == 400) {
+        abort_connection(connection_);
+      }
+      POWERCUT_CHECK(tries < 2000, "the serving thread of {} hangs", options_.directory.string());
+    }
+    thread_.join();
+  }
+
+  [[nodiscard]] bool ended_within(std::chrono::milliseconds time) {
+    return ended_.wait_for(time) == std::future_status::ready;
+  }
+
+  Device& device_;
+  MountOptions options_;
+  DiskFiles files_;
+  bool with_helper_ = false;  ///< mounted by fusermount3: this process may not
+  std::uint32_t connection_ = 0;
+  Session session_;
+  std::future<void> ended_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Mount>> Mount::create(Device& device, const MountOptions& options) {
+  MountOptions resolved = options;
+  std::error_code error;
+  resolved.directory = std::filesystem::canonical(options.directory, error);
+  if (error) {
+    return fail(options.directory.string() + ": " + error.message() +
+                "; allowed: an existing empty directory");
+  }
+  auto mount = std::make_unique<ServedMount>(device, resolved);
+  const Status opened = mount->open();
+  if (!opened) {
+    return fail(opened.error().message);
+  }
+  return mount;
+}
+
+}  // namespace faultfs::mount
