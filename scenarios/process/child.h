@@ -13,22 +13,35 @@
 
 namespace scenarios {
 
+/// The user a child runs as.
+struct Account {
+  uid_t user = 0;
+  gid_t group = 0;
+};
+
+/// What to start, and how. Standard input is /dev/null.
 struct ChildOptions {
-  std::filesystem::path program;                 ///< absolute, executable
-  std::vector<std::string> arguments;            ///< without the program's name
-  std::filesystem::path output;                  ///< standard output and error are appended here; empty: /dev/null
-  std::vector<std::pair<int, int>> descriptors;  ///< (ours, number in the child); all others are closed
-  int pin_cpu = -1;                              ///< CPU it runs on; -1: not pinned
+  std::filesystem::path program = {};       ///< absolute, executable
+  std::vector<std::string> arguments = {};  ///< without the program's name
+  /// Standard output and error are appended here; empty: /dev/null.
+  std::filesystem::path output = {};
+  /// (ours, number in the child, > 2); all others are closed.
+  std::vector<std::pair<int, int>> descriptors = {};
+  int pin_cpu = -1;  ///< CPU it runs on; -1: not pinned
+  /// The child is this user from its first instruction on; needs root.
+  std::optional<Account> run_as = std::nullopt;
 };
 
 /// How a child ended.
 struct Exit {
-  int signal = 0;      ///< 0: it exited
+  int signal = 0;  ///< 0: it exited
   int code = 0;
 };
 
-/// A child process, started with Boost.Process (the one place that includes it). It is killed when
-/// this object goes, and by the kernel when this process dies.
+/// A child process, started with Boost.Process (the one place that includes it). It leads a process
+/// group of its own, so a Ctrl-C reaches the harness alone. It is killed, with its group, when this
+/// object goes, and by the kernel when the thread that started it ends or this process dies. One
+/// thread at a time.
 class Child {
  public:
   /// Error: names the program and the reason (missing, not executable …).
@@ -41,7 +54,7 @@ class Child {
   [[nodiscard]] virtual std::optional<Exit> wait(double seconds) = 0;
   /// Sends `signal` (no effect after its end).
   virtual void send(int signal) = 0;
-  /// SIGKILL and reap. Returns how it ended.
+  /// SIGKILL to its process group, and reap. Returns how it ended.
   virtual Exit kill() = 0;
 
  protected:
