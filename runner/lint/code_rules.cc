@@ -81,6 +81,17 @@ bool excused(const SourceFile& file, const Banned& rule, std::size_t position) {
          before.substr(previous + 1, line - previous).find("// pause: ") != std::string_view::npos;
 }
 
+void uses_of(const Banned& rule, const SourceFile& file, std::vector<Finding>& findings) {
+  for (std::size_t at = find_word(file.code, rule.word, 0); at != std::string::npos;
+       at = find_word(file.code, rule.word, at + 1)) {
+    if (!excused(file, rule, at)) {
+      findings.push_back({file.path,
+                          line_at(file.code, at),
+                          fmt::format("uses `{}`: {}", rule.word, rule.instead)});
+    }
+  }
+}
+
 bool begins_class(std::string_view line) {
   return line.starts_with("class ") && !line.ends_with(';');
 }
@@ -102,63 +113,46 @@ void undocumented_classes(const SourceFile& file, std::vector<Finding>& findings
   }
 }
 
+/// True where `other` is a CMake file that names `source`.
+bool builds(const SourceFile& other, const SourceFile& source) {
+  const std::string name = source.path.substr(source.path.rfind('/') + 1);
+  return (other.path.ends_with("CMakeLists.txt") || other.path.ends_with(".cmake")) &&
+         find_word(other.text, name, 0) != std::string::npos;
+}
+
 }  // namespace
 
-std::vector<Finding> banned_words(const SourceTree& tree) {
-  std::vector<Finding> findings;
-  for (const SourceFile& file : tree) {
-    for (const Banned& rule : banned) {
-      if (!concerns(rule, file.path)) {
-        continue;
-      }
-      for (std::size_t at = find_word(file.code, rule.word, 0); at != std::string::npos;
-           at = find_word(file.code, rule.word, at + 1)) {
-        if (!excused(file, rule, at)) {
-          findings.push_back({file.path,
-                              line_at(file.code, at),
-                              fmt::format("uses `{}`: {}", rule.word, rule.instead)});
-        }
-      }
+void banned_words(const SourceFile& file, std::vector<Finding>& findings) {
+  for (const Banned& rule : banned) {
+    if (concerns(rule, file.path)) {
+      uses_of(rule, file, findings);
     }
   }
-  return findings;
 }
 
-std::vector<Finding> headers(const SourceTree& tree) {
-  std::vector<Finding> findings;
-  for (const SourceFile& file : tree) {
-    if (!file.path.ends_with(".h")) {
-      continue;
-    }
-    if (file.code.find("#pragma once") == std::string::npos) {
-      findings.push_back({file.path, 1, "a header without `#pragma once`"});
-    }
-    if (file.text.find("///") == std::string::npos && !is_test(file.path)) {
-      findings.push_back({file.path, 1, "a header without a single `///` line"});
-    }
-    undocumented_classes(file, findings);
+void headers(const SourceFile& file, std::vector<Finding>& findings) {
+  if (!file.path.ends_with(".h")) {
+    return;
   }
-  return findings;
+  if (file.code.find("#pragma once") == std::string::npos) {
+    findings.push_back({file.path, 1, "a header without `#pragma once`"});
+  }
+  if (file.text.find("///") == std::string::npos && !is_test(file.path)) {
+    findings.push_back({file.path, 1, "a header without a single `///` line"});
+  }
+  undocumented_classes(file, findings);
 }
 
-std::vector<Finding> built_sources(const SourceTree& tree) {
-  std::vector<Finding> findings;
+void built_sources(const SourceTree& tree, std::vector<Finding>& findings) {
   for (const SourceFile& file : tree) {
-    if (!file.path.ends_with(".cc")) {
-      continue;
-    }
-    const std::string name = file.path.substr(file.path.rfind('/') + 1);
     const auto names_it = [&](const SourceFile& other) {
-      return room_of(other.path) == room_of(file.path) &&
-             (other.path.ends_with("CMakeLists.txt") || other.path.ends_with(".cmake")) &&
-             find_word(other.text, name, 0) != std::string::npos;
+      return room_of(other.path) == room_of(file.path) && builds(other, file);
     };
-    if (std::none_of(tree.begin(), tree.end(), names_it)) {
+    if (file.path.ends_with(".cc") && std::none_of(tree.begin(), tree.end(), names_it)) {
       findings.push_back(
           {file.path, 1, "no CMake file of its room names it, so nobody builds or runs it"});
     }
   }
-  return findings;
 }
 
 }  // namespace runner::lint

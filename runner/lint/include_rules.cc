@@ -57,6 +57,12 @@ constexpr std::array<Direction, 7> directions = {{{"runner/main.cc", for_main},
                                                   {"runner/", for_runner},
                                                   {"reports/", for_reports}}};
 
+bool allows(const Direction& direction, std::string_view path) {
+  return std::any_of(direction.allowed.begin(),
+                     direction.allowed.end(),
+                     [path](std::string_view allowed) { return path.starts_with(allowed); });
+}
+
 /// A third-party header (by the beginning of its path) and where it may be included.
 struct Containment {
   std::string_view header;
@@ -84,48 +90,35 @@ bool may_hold(const Containment& rule, std::string_view path) {
 
 }  // namespace
 
-std::vector<Finding> include_direction(const SourceTree& tree) {
-  std::vector<Finding> findings;
-  for (const SourceFile& file : tree) {
-    const auto direction = std::find_if(directions.begin(), directions.end(), [&](const auto& d) {
-      return file.path.starts_with(d.room);
-    });
-    if (direction == directions.end()) {
-      continue;
-    }
-    for (const Include& include : includes_of(file)) {
-      const auto begins = [&](std::string_view allowed) {
-        return include.path.starts_with(allowed);
-      };
-      if (include.quoted &&
-          std::none_of(direction->allowed.begin(), direction->allowed.end(), begins)) {
-        findings.push_back({file.path,
-                            include.line,
-                            fmt::format("includes \"{}\"; files under {} may include only {}",
-                                        include.path,
-                                        direction->room,
-                                        fmt::join(direction->allowed, ", "))});
-      }
+void include_direction(const SourceFile& file, std::vector<Finding>& findings) {
+  const auto direction = std::find_if(directions.begin(), directions.end(), [&](const auto& d) {
+    return file.path.starts_with(d.room);
+  });
+  if (direction == directions.end()) {
+    return;
+  }
+  for (const Include& include : includes_of(file)) {
+    if (include.quoted && !allows(*direction, include.path)) {
+      findings.push_back({file.path,
+                          include.line,
+                          fmt::format("includes \"{}\"; files under {} may include only {}",
+                                      include.path,
+                                      direction->room,
+                                      fmt::join(direction->allowed, ", "))});
     }
   }
-  return findings;
 }
 
-std::vector<Finding> third_party(const SourceTree& tree) {
-  std::vector<Finding> findings;
-  for (const SourceFile& file : tree) {
-    for (const Include& include : includes_of(file)) {
-      const auto rule = std::find_if(containments.begin(), containments.end(), [&](const auto& c) {
-        return include.path.starts_with(c.header);
-      });
-      if (rule != containments.end() && !may_hold(*rule, file.path)) {
-        findings.push_back({file.path,
-                            include.line,
-                            fmt::format("includes <{}>; {}", include.path, rule->instead)});
-      }
+void third_party(const SourceFile& file, std::vector<Finding>& findings) {
+  for (const Include& include : includes_of(file)) {
+    const auto rule = std::find_if(containments.begin(), containments.end(), [&](const auto& c) {
+      return include.path.starts_with(c.header);
+    });
+    if (rule != containments.end() && !may_hold(*rule, file.path)) {
+      findings.push_back(
+          {file.path, include.line, fmt::format("includes <{}>; {}", include.path, rule->instead)});
     }
   }
-  return findings;
 }
 
 }  // namespace runner::lint

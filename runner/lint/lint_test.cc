@@ -8,6 +8,12 @@
 #include "runner/lint/rules.h"
 
 namespace runner::lint {
+
+/// What GoogleTest prints for a parameter.
+std::ostream& operator<<(std::ostream& out, const Rule& rule) {
+  return out << rule.name;
+}
+
 namespace {
 
 const SourceTree& tree() {
@@ -15,19 +21,10 @@ const SourceTree& tree() {
   return read;
 }
 
-}  // namespace
-
-/// What GoogleTest prints for a parameter.
-void PrintTo(const Rule& rule, std::ostream* out) {  // NOLINT(readability-identifier-naming)
-  *out << rule.name;
-}
-
-namespace {
-
 class House : public testing::TestWithParam<Rule> {};
 
 TEST_P(House, Holds) {
-  const auto findings = GetParam().check(tree());
+  const auto findings = check(GetParam(), tree());
   EXPECT_TRUE(findings.empty()) << GetParam().claim << "\n" << to_text(findings);
 }
 

@@ -7,32 +7,37 @@
 
 namespace runner::lint {
 
-using Check = std::vector<Finding> (*)(const SourceTree&);
+/// Appends what is wrong in one file.
+using FileCheck = void (*)(const SourceFile& file, std::vector<Finding>& findings);
+/// Appends what is wrong in the tree as a whole.
+using TreeCheck = void (*)(const SourceTree& tree, std::vector<Finding>& findings);
 
-/// A rule of the house that a machine can see.
+/// A rule of the house that a machine can see: a check of each file, or of the whole tree.
 struct Rule {
   std::string_view name;
   std::string_view claim;  ///< one sentence: what is true of a tree without findings
-  Check check;
+  FileCheck of_file = nullptr;
+  TreeCheck of_tree = nullptr;
 };
 
 /// Every rule, in the order of the files they live in.
 [[nodiscard]] const std::vector<Rule>& all_rules();
+[[nodiscard]] std::vector<Finding> check(const Rule& rule, const SourceTree& tree);
 
 // include_rules.cc: who may include what.
-[[nodiscard]] std::vector<Finding> include_direction(const SourceTree& tree);
-[[nodiscard]] std::vector<Finding> third_party(const SourceTree& tree);
+void include_direction(const SourceFile& file, std::vector<Finding>& findings);
+void third_party(const SourceFile& file, std::vector<Finding>& findings);
 
 // code_rules.cc: what code may call, and how headers and tests are made.
-[[nodiscard]] std::vector<Finding> banned_words(const SourceTree& tree);
-[[nodiscard]] std::vector<Finding> headers(const SourceTree& tree);
-[[nodiscard]] std::vector<Finding> built_sources(const SourceTree& tree);
+void banned_words(const SourceFile& file, std::vector<Finding>& findings);
+void headers(const SourceFile& file, std::vector<Finding>& findings);
+void built_sources(const SourceTree& tree, std::vector<Finding>& findings);
 
 // text_rules.cc: what any file may say, and where it may stand.
-[[nodiscard]] std::vector<Finding> budgets(const SourceTree& tree);
-[[nodiscard]] std::vector<Finding> unfinished_words(const SourceTree& tree);
-[[nodiscard]] std::vector<Finding> machine_paths(const SourceTree& tree);
-[[nodiscard]] std::vector<Finding> readme_headings(const SourceTree& tree);
-[[nodiscard]] std::vector<Finding> top_level(const SourceTree& tree);
+void budgets(const SourceFile& file, std::vector<Finding>& findings);
+void unfinished_words(const SourceFile& file, std::vector<Finding>& findings);
+void machine_paths(const SourceFile& file, std::vector<Finding>& findings);
+void top_level(const SourceFile& file, std::vector<Finding>& findings);
+void readme_headings(const SourceTree& tree, std::vector<Finding>& findings);
 
 }  // namespace runner::lint

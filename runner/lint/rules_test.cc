@@ -102,6 +102,11 @@ std::vector<Planted> include_cases() {
        "may include only reports/, runner/",
        "reports/a.cc",
        "#include \"runner/observer.h\"\n"},
+  };
+}
+
+std::vector<Planted> third_party_cases() {
+  return {
       {"third_party",
        "faultfs/a.cc",
        "#include <fuse3/fuse_lowlevel.h>\n",
@@ -135,7 +140,7 @@ std::vector<Planted> include_cases() {
   };
 }
 
-std::vector<Planted> code_cases() {
+std::vector<Planted> word_cases() {
   return {
       {"banned_words",
        "runner/a.cc",
@@ -192,6 +197,11 @@ std::vector<Planted> code_cases() {
        "faultfs/a.cc:2: uses `rand(`",
        "faultfs/a.cc",
        "auto s = R\"x(rand())x\"; int c = '\"'; int n = 1'000; /* rand() */\n"},
+  };
+}
+
+std::vector<Planted> file_cases() {
+  return {
       {"headers",
        "engine/x.h",
        "/// Text.\n",
@@ -272,7 +282,7 @@ std::vector<Planted> text_cases() {
       {"readme_headings",
        "engine/README.md",
        "# Engine\n## Decisions\n## What it may include\n## What it is\n",
-       "in order",
+       "in this order",
        "engine/a.cc",
        "int x;\n"},
       {"top_level", "docs/a.md", "x\n", "stands outside the six rooms", ".ci/run", "x\n"},
@@ -282,7 +292,7 @@ std::vector<Planted> text_cases() {
 
 std::vector<Planted> all_cases() {
   std::vector<Planted> cases = include_cases();
-  for (const auto& more : {code_cases(), text_cases()}) {
+  for (const auto& more : {third_party_cases(), word_cases(), file_cases(), text_cases()}) {
     cases.insert(cases.end(), more.begin(), more.end());
   }
   return cases;
@@ -303,10 +313,10 @@ class PlantedRule : public testing::TestWithParam<Planted> {};
 TEST_P(PlantedRule, FiresOnItAndNotOnItsNeighbour) {
   const Planted& planted = GetParam();
   const Rule& rule = rule_called(planted.rule);
-  const auto found = rule.check(tree_with(planted.path, planted.text));
+  const auto found = check(rule, tree_with(planted.path, planted.text));
   ASSERT_EQ(found.size(), 1U) << to_text(found);
   EXPECT_THAT(to_text(found), HasSubstr(planted.said));
-  EXPECT_EQ(to_text(rule.check(tree_with(planted.lawful_path, planted.lawful_text))), "");
+  EXPECT_EQ(to_text(check(rule, tree_with(planted.lawful_path, planted.lawful_text))), "");
 }
 
 std::string name_of(const testing::TestParamInfo<Planted>& planted) {
@@ -328,7 +338,8 @@ TEST(Rules, EachHasAPlantedCase) {
 }
 
 TEST(Rules, ReadmeThatIsMissingIsFound) {
-  EXPECT_THAT(to_text(readme_headings({})), HasSubstr("engine/README.md:1: is missing"));
+  EXPECT_THAT(to_text(check(rule_called("readme_headings"), {})),
+              HasSubstr("engine/README.md:1: is missing"));
 }
 
 TEST(SourceFile, HidesCommentsAndLiteralsFromItsCode) {

@@ -134,12 +134,8 @@ SourceTree read_tree(const fs::path& top) {
   SourceTree tree;
   for (auto it = fs::recursive_directory_iterator(top); it != fs::end(it); ++it) {
     if (it.depth() == 0 && ignored(it->path().filename().string(), patterns)) {
-      if (it->is_directory()) {
-        it.disable_recursion_pending();
-      }
-      continue;
-    }
-    if (it->is_regular_file()) {
+      it.disable_recursion_pending();
+    } else if (it->is_regular_file()) {
       tree.push_back(make_file(fs::relative(it->path(), top).string(), read_whole(it->path())));
     }
   }

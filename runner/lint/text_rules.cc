@@ -2,6 +2,7 @@
 #include <array>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "runner/lint/rules.h"
 
@@ -82,67 +83,63 @@ bool has_headings(std::string_view text) {
 
 }  // namespace
 
-std::vector<Finding> budgets(const SourceTree& tree) {
-  std::vector<Finding> findings;
-  for (const SourceFile& file : tree) {
-    if (!is_cpp(file.path)) {
-      continue;
-    }
-    std::size_t lines = 0;
-    each_line(file.text, [&](std::size_t number, std::string_view line) {
-      lines = number;
-      if (columns(line) > columns_max) {
-        findings.push_back(
-            {file.path,
-             number,
-             fmt::format("{} columns; at most {} are allowed", columns(line), columns_max)});
-      }
-    });
-    if (lines > lines_max) {
-      findings.push_back(
-          {file.path, lines, fmt::format("{} lines; split it at {}", lines, lines_max)});
-    }
+void budgets(const SourceFile& file, std::vector<Finding>& findings) {
+  if (!is_cpp(file.path)) {
+    return;
   }
-  return findings;
+  std::size_t lines = 0;
+  each_line(file.text, [&](std::size_t number, std::string_view line) {
+    lines = number;
+    const std::size_t width = columns(line);
+    if (width > columns_max) {
+      const std::string message =
+          fmt::format("{} columns; at most {} are allowed", width, columns_max);
+      findings.push_back({file.path, number, message});
+    }
+  });
+  if (lines > lines_max) {
+    findings.push_back(
+        {file.path, lines, fmt::format("{} lines; split it at {}", lines, lines_max)});
+  }
 }
 
-std::vector<Finding> unfinished_words(const SourceTree& tree) {
-  std::vector<Finding> findings;
-  for (const SourceFile& file : tree) {
-    if (is_data(file.path) || file.path == "LICENSE") {
-      continue;
-    }
-    for (const std::string_view spelled : unfinished) {
-      const std::string word = closed(spelled);
-      const std::size_t at = find_word(file.text, word, 0);
-      if (at != std::string::npos) {
-        findings.push_back({file.path,
-                            line_at(file.text, at),
-                            fmt::format("says `{}`: finish it, or open an issue", word)});
-      }
+void unfinished_words(const SourceFile& file, std::vector<Finding>& findings) {
+  if (is_data(file.path) || file.path == "LICENSE") {
+    return;
+  }
+  for (const std::string_view spelled : unfinished) {
+    const std::string word = closed(spelled);
+    const std::size_t at = find_word(file.text, word, 0);
+    if (at != std::string::npos) {
+      const std::string message = fmt::format("says `{}`: finish it, or open an issue", word);
+      findings.push_back({file.path, line_at(file.text, at), message});
     }
   }
-  return findings;
 }
 
-std::vector<Finding> machine_paths(const SourceTree& tree) {
-  std::vector<Finding> findings;
-  for (const SourceFile& file : tree) {
-    for (const std::string_view spelled : places) {
-      const std::string place = closed(spelled);
-      const std::size_t at = is_data(file.path) ? std::string::npos : file.text.find(place);
-      if (at != std::string::npos) {
-        findings.push_back({file.path,
-                            line_at(file.text, at),
-                            fmt::format("names `{}`, a place on one machine", place)});
-      }
+void machine_paths(const SourceFile& file, std::vector<Finding>& findings) {
+  for (const std::string_view spelled : places) {
+    const std::string place = closed(spelled);
+    const std::size_t at = file.text.find(place);
+    if (at != std::string::npos) {
+      const std::string message = fmt::format("names `{}`, a place on one machine", place);
+      findings.push_back({file.path, line_at(file.text, at), message});
     }
   }
-  return findings;
 }
 
-std::vector<Finding> readme_headings(const SourceTree& tree) {
-  std::vector<Finding> findings;
+void top_level(const SourceFile& file, std::vector<Finding>& findings) {
+  const std::string_view room = room_of(file.path);
+  const std::string_view name = room.empty() ? std::string_view(file.path) : room;
+  const bool known = room.empty()
+                         ? std::find(top_files.begin(), top_files.end(), name) != top_files.end()
+                         : std::find(rooms.begin(), rooms.end(), name) != rooms.end();
+  if (!known && !name.starts_with('.')) {
+    findings.push_back({file.path, 1, "stands outside the six rooms"});
+  }
+}
+
+void readme_headings(const SourceTree& tree, std::vector<Finding>& findings) {
   for (const std::string_view room : rooms) {
     const std::string path = fmt::format("{}/README.md", room);
     const auto readme = std::find_if(
@@ -152,28 +149,10 @@ std::vector<Finding> readme_headings(const SourceTree& tree) {
     } else if (!has_headings(readme->text)) {
       findings.push_back({path,
                           1,
-                          fmt::format("lacks one of the headings \"{}\", \"{}\", \"{}\", in order",
-                                      headings[0],
-                                      headings[1],
-                                      headings[2])});
+                          fmt::format("lacks one of the headings \"{}\", in this order",
+                                      fmt::join(headings, "\", \""))});
     }
   }
-  return findings;
-}
-
-std::vector<Finding> top_level(const SourceTree& tree) {
-  std::vector<Finding> findings;
-  for (const SourceFile& file : tree) {
-    const std::string_view room = room_of(file.path);
-    const std::string_view name = room.empty() ? std::string_view(file.path) : room;
-    const bool known = room.empty()
-                           ? std::find(top_files.begin(), top_files.end(), name) != top_files.end()
-                           : std::find(rooms.begin(), rooms.end(), name) != rooms.end();
-    if (!known && !name.starts_with('.')) {
-      findings.push_back({file.path, 1, "stands outside the six rooms"});
-    }
-  }
-  return findings;
 }
 
 }  // namespace runner::lint
