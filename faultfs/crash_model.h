@@ -6,6 +6,7 @@
 #include "faultfs/image.h"
 #include "faultfs/plan.h"
 #include "faultfs/profile.h"
+#include "faultfs/sector_history.h"
 #include "faultfs/write_log.h"
 
 namespace faultfs {
@@ -16,7 +17,9 @@ struct VolatileWrite {
   DiskNumber disk = 0;
   std::uint64_t first_sector = 0;
   std::uint32_t sector_count = 0;
-  /// Sectors [unit_begins[i], unit_begins[i + 1]) share one fate (one atomic write unit).
+  /// Unit i is the sectors [unit_begins[i], unit_begins[i + 1]), the last one ends at
+  /// `sector_count`; sectors of a unit share one fate (one atomic write unit; at a kill one 4 KiB
+  /// page, and then only the first units up to some point may be kept).
   std::vector<std::uint32_t> unit_begins;
   bool in_flight = false;  ///< the crash point is inside it
 };
@@ -25,13 +28,29 @@ struct VolatileWrite {
 struct Origin {
   enum class Kind : std::uint8_t { base, write, torn, garbage, zeroed };
   Kind kind = Kind::base;   ///< base: as before the log began
-  std::uint32_t entry = 0;  ///< write, torn: the entry that gave the (newer part of the) content
+  std::uint32_t entry = 0;  ///< write, torn: the entry that gave the (newer part of the) content;
+                            ///< garbage, zeroed: the lost (or garbled) write that destroyed it
+  [[nodiscard]] bool operator==(const Origin&) const = default;
 };
+
+/// Fills `into` with the noise that stands where `entry` was lost or garbled in `sector` of `disk`:
+/// the same in every run and on every machine.
+void fill_with_noise(DiskNumber disk,
+                     std::uint64_t sector,
+                     std::uint32_t entry,
+                     MutableByteView into);
+
+/// Ok when every request of `log` lies inside the `base` disks. Error: names the entry. For logs
+/// from files; the ones of a `Device` always fit.
+[[nodiscard]] Status check_log(const std::vector<Image>& base, const WriteLog& log);
+
+class CutSectors;
 
 /// The persistence model (design.md §4): which contents a cut may leave, for one log that began on
 /// `base` images, under one profile. Prose of the model is at the head of crash_model.cc.
 ///
-/// Keeps references: `base` and `log` must outlive it. Not thread-safe.
+/// Keeps references: `base` and `log` must outlive it, fit each other (`check_log`) and not change.
+/// Not thread-safe.
 class CrashModel {
  public:
   CrashModel(const std::vector<Image>& base, const WriteLog& log, DeviceProfile profile);
@@ -39,32 +58,54 @@ class CrashModel {
   [[nodiscard]] const DeviceProfile& profile() const { return profile_; }
   [[nodiscard]] const WriteLog& log() const { return log_; }
 
-  /// The writes whose fate is open at `point`, ascending. At a kill: only one in flight.
+  /// The writes (and discards) whose fate is open at `point`, ascending. At a kill: only one in
+  /// flight. A write whose every sector was overwritten by a durable one is not open.
   [[nodiscard]] std::vector<VolatileWrite> volatile_writes(const CrashPoint& point) const;
 
   /// The flush (or the write itself, for FUA and write-through) that made `write` durable before
-  /// `point`; 0 when it is volatile there.
+  /// `point`; 0 when it is volatile there. For a write under a later durable one: that one's.
   [[nodiscard]] std::uint32_t durable_since(std::uint32_t write, const CrashPoint& point) const;
 
   /// True when everything that completed up to entry `completed` is durable at `point`: a flush
   /// issued after it returned by then, the device is write-through, or the point is a kill.
+  /// False when entry `completed` itself had not completed there.
   [[nodiscard]] bool durable_up_to(std::uint32_t completed, const CrashPoint& point) const;
 
   /// Ok when `plan` is one this device may show. Error: names the write and the reason, e.g.
   /// "w0105 was made durable by FLUSH w0109; it cannot be lost on ssd_4k_volatile".
   [[nodiscard]] Status check(const CrashPlan& plan) const;
 
-  /// The disks as `plan` leaves them. `plan` must pass `check`. Successive calls at crash points in
-  /// ascending order are cheap: the durable part is built once and shared.
+  /// The disks as `plan` leaves them. `plan` must pass `check`. Costs what the plan deviates from
+  /// "all kept", wherever the crash point lies; ascending crash points are the cheapest.
   [[nodiscard]] std::vector<Image> build(const CrashPlan& plan);
 
   /// The origin of every sector of `disk` in the image that `build(plan)` gives.
   [[nodiscard]] std::vector<Origin> origins(const CrashPlan& plan, DiskNumber disk) const;
 
  private:
+  [[nodiscard]] VolatileWrite describe(std::uint32_t number, const CrashPoint& point) const;
+  [[nodiscard]] std::uint64_t unit_bytes(const CrashPoint& point) const;
+  [[nodiscard]] Status check_point(const CrashPoint& point) const;
+  [[nodiscard]] Status check_fate(const Fate& fate, const CrashPoint& point) const;
+  [[nodiscard]] Status check_open(const Fate& fate, const CrashPoint& point) const;
+  [[nodiscard]] Status check_possible(const Fate& fate) const;
+  [[nodiscard]] Status check_target(const Fate& fate) const;
+  [[nodiscard]] Status check_sectors(const Fate& fate, const CrashPoint& point) const;
+  [[nodiscard]] Status check_tear(const Fate& fate) const;
+  void settle_fate(const Fate& fate, const CutSectors& sectors, std::vector<Image>& disks) const;
+  void settle_sector(const CutSectors& sectors,
+                     DiskNumber disk,
+                     std::uint64_t number,
+                     std::vector<Image>& disks) const;
+  void restore_all_kept(std::uint32_t completed);
+
   const std::vector<Image>& base_;
   const WriteLog& log_;
   DeviceProfile profile_;
+  SectorHistory history_;
+  std::vector<Image> all_kept_;  ///< the disks as readers saw them after entry `all_kept_at_`
+  std::uint32_t all_kept_at_ = 0;
+  std::vector<std::vector<Image>> checkpoints_;  ///< the same after every 64 entries
 };
 
 }  // namespace faultfs

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -38,8 +40,8 @@ class Device {
   [[nodiscard]] static Result<std::unique_ptr<Device>> create(DeviceProfile profile,
                                                               std::vector<DiskSpec> disks);
 
-  [[nodiscard]] const DeviceProfile& profile() const;
-  [[nodiscard]] const std::vector<DiskSpec>& disks() const;
+  [[nodiscard]] const DeviceProfile& profile() const { return profile_; }
+  [[nodiscard]] const std::vector<DiskSpec>& disks() const { return specs_; }
 
   // Requests. Each returns 0 or an errno: EIO after a cut, ENOSPC/EINVAL outside the disk.
   // `generation` is the power-on the caller's handle belongs to (`generation()` when it opened).
@@ -95,7 +97,26 @@ class Device {
 
  private:
   Device(DeviceProfile profile, std::vector<DiskSpec> disks);
-  mutable std::mutex mutex_;
+  int admit(std::uint64_t generation);
+  int admit_change(std::uint64_t generation);
+  [[nodiscard]] bool is_inside(DiskNumber disk,
+                               std::uint64_t offset_bytes,
+                               std::uint64_t size_bytes) const;
+  [[nodiscard]] std::uint32_t issued_in_log(std::uint32_t issued_after) const;
+
+  const DeviceProfile profile_;
+  const std::vector<DiskSpec> specs_;
+  std::atomic<std::uint32_t> completed_{0};  // size of the log, readable without the lock
+
+  mutable std::mutex mutex_;  // guards all below
+  std::vector<Image> images_;
+  WriteLog log_;
+  DeviceCounters counters_;
+  std::uint64_t generation_ = 1;
+  std::uint64_t requests_until_cut_ = 0;  // 0: not armed
+  std::optional<std::string> cut_mark_;
+  bool is_cut_ = false;
+  bool records_ = true;
 };
 
 }  // namespace faultfs

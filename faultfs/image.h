@@ -2,8 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <vector>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include "faultfs/base/bytes.h"
 
@@ -18,9 +19,14 @@ class Image {
  public:
   static constexpr std::uint64_t page_bytes = 4096;
 
-  Image() = default;
+  Image();
   /// A disk of `size_bytes` zero bytes.
   explicit Image(std::uint64_t size_bytes);
+  Image(const Image&);
+  Image(Image&&) noexcept;
+  Image& operator=(const Image&);
+  Image& operator=(Image&&) noexcept;
+  ~Image();
 
   [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
 
@@ -29,6 +35,13 @@ class Image {
 
   /// Overwrites [offset, offset + from.size()). The range must lie inside the disk (checked).
   void write(std::uint64_t offset_bytes, ByteView from);
+
+  /// As `write` of that many zeros; whole pages are given back.
+  void write_zeros(std::uint64_t offset_bytes, std::uint64_t size_bytes);
+
+  /// As reading the range from `from`, a disk of the same size, and writing it here; whole pages
+  /// are shared, not copied.
+  void copy_range(const Image& from, std::uint64_t offset_bytes, std::uint64_t size_bytes);
 
   /// Makes this image equal to `base`, from which it was copied (or rewound) earlier, by dropping
   /// the pages written since: the cost is the number of those pages.
@@ -46,10 +59,20 @@ class Image {
 
  private:
   struct Page;
-  using PagePtr = std::shared_ptr<Page>;
+  struct Leaf;
+  using PagePtr = boost::intrusive_ptr<Page>;
+  using LeafPtr = boost::intrusive_ptr<Leaf>;
+  friend void intrusive_ptr_add_ref(Page* page) noexcept;
+  friend void intrusive_ptr_release(Page* page) noexcept;
+  friend void intrusive_ptr_add_ref(Leaf* leaf) noexcept;
+  friend void intrusive_ptr_release(Leaf* leaf) noexcept;
+
+  [[nodiscard]] const Page* page(std::uint64_t number) const;
+  PagePtr& page_slot(std::uint64_t number);
+  std::byte* writable_page(std::uint64_t number, bool keep_content);
+
   std::uint64_t size_bytes_ = 0;
-  std::vector<PagePtr> pages_;        // null: zeros
-  std::vector<std::uint32_t> dirty_;  // pages replaced since the last copy or rewind
+  std::vector<LeafPtr> leaves_;  // each holds 64 pages; null: zeros
 };
 
 }  // namespace faultfs

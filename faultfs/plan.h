@@ -50,6 +50,12 @@ struct CrashPlan {
   [[nodiscard]] bool operator==(const CrashPlan&) const = default;
 };
 
+/// "cut after w0118", "kill inside w0118": a crash point in a sentence.
+[[nodiscard]] std::string to_text(const CrashPoint& point);
+
+/// "w0115     torn sectors 0-3,6": one line of `plan.txt`, without its newline.
+[[nodiscard]] std::string to_text(const Fate& fate);
+
 /// The plan as lines of `plan.txt`, each ended by a newline:
 /// ```
 /// cut       after w0118        (or: cut inside w0118, kill after w0118, kill inside w0118)
@@ -59,6 +65,7 @@ struct CrashPlan {
 /// w0117     garbled sectors 2
 /// w0118     misdirected to 0x8000
 /// ```
+/// An empty list of sectors is written `none`. Sector numbers are below 1048576.
 [[nodiscard]] std::string to_text(const CrashPlan& plan);
 
 /// True when `line` is one that `parse_plan_line` reads (its first word is cut, kill or wNNNN).

@@ -41,4 +41,8 @@ struct DeviceProfile {
 /// The profile called `name`. Error: names it and lists the allowed names.
 [[nodiscard]] Result<DeviceProfile> find_profile(std::string_view name);
 
+/// Ok when the parts of `profile` agree with each other. Error: names the part and what is allowed.
+/// A device that tears inside a sector has an atomic write unit of one sector.
+[[nodiscard]] Status check_profile(const DeviceProfile& profile);
+
 }  // namespace faultfs

@@ -27,6 +27,7 @@ struct LogEntry {
   std::uint64_t size_bytes = 0;
   std::uint64_t data_at =
       0;  ///< where the bytes (write) or the text (mark) begin in the log's arena
+  [[nodiscard]] bool operator==(const LogEntry&) const = default;
 };
 
 /// What a device was asked, in completion order, with the bytes. Grows only; entries are immutable.
@@ -52,6 +53,7 @@ class WriteLog {
                             std::uint64_t size_bytes,
                             std::uint32_t issued_after);
   std::uint32_t add_mark(std::string_view text);
+  /// Forgets all entries; the next one is number 1.
   void clear();
 
   [[nodiscard]] bool operator==(const WriteLog& other) const;
@@ -62,6 +64,8 @@ class WriteLog {
   [[nodiscard]] static Result<WriteLog> load(const std::filesystem::path& file);
 
  private:
+  std::uint32_t add(LogEntry entry, ByteView data);
+
   std::vector<LogEntry> entries_;
   Bytes arena_;
 };

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include <fmt/format.h>
 
 namespace faultfs {

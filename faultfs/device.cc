@@ -1,0 +1,269 @@
+// One mutex, held for the whole of a request: so a request takes effect at one moment, and log
+// order is the order of these moments. Only `issued_after` is read before the lock, because a
+// flush promises nothing about writes that completed after it was issued.
+
+#include "faultfs/device.h"
+
+#include <cerrno>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+#include "faultfs/base/check.h"
+
+namespace faultfs {
+
+namespace {
+
+Status check_disk(const DiskSpec& disk, const DeviceProfile& profile) {
+  bool has_slash_or_null = disk.name.find_first_of(std::string_view("/\0", 2)) != std::string::npos;
+  if (disk.name.empty() || disk.name.size() > 255 || has_slash_or_null || disk.name == "." ||
+      disk.name == "..") {
+    return fail(
+        fmt::format("\"{}\" is no name of a disk; allowed: 1 to 255 characters, without '/', not "
+                    "\".\" or \"..\"",
+                    disk.name));
+  }
+  if (disk.size_bytes == 0 || disk.size_bytes % profile.sector_bytes != 0) {
+    return fail(fmt::format(
+        "disk \"{}\": {} bytes are no size; allowed: positive multiples of the sector, {}",
+        disk.name,
+        disk.size_bytes,
+        profile.sector_bytes));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Device>> Device::create(DeviceProfile profile, std::vector<DiskSpec> disks) {
+  Status possible = check_profile(profile);
+  if (!possible) {
+    return tl::unexpected<Error>(possible.error());
+  }
+  if (disks.empty() || disks.size() > 65535) {
+    return fail(
+        fmt::format("a device of {} disks is not possible; allowed: 1 to 65535", disks.size()));
+  }
+  std::unordered_set<std::string> names;
+  for (const DiskSpec& disk : disks) {
+    Status good = check_disk(disk, profile);
+    if (!good) {
+      return tl::unexpected<Error>(good.error());
+    }
+    if (!names.insert(disk.name).second) {
+      return fail(fmt::format("two disks are called \"{}\"; names must differ", disk.name));
+    }
+  }
+  return std::unique_ptr<Device>(new Device(std::move(profile), std::move(disks)));
+}
+
+Device::Device(DeviceProfile profile, std::vector<DiskSpec> disks)
+    : profile_(std::move(profile)), specs_(std::move(disks)) {
+  for (const DiskSpec& disk : specs_) {
+    images_.emplace_back(disk.size_bytes);
+  }
+}
+
+int Device::admit(std::uint64_t generation) {
+  if (generation != generation_) {
+    ++counters_.refused_stale;
+    return EIO;
+  }
+  if (is_cut_) {
+    ++counters_.refused_after_cut;
+    return EIO;
+  }
+  return 0;
+}
+
+/// As `admit`, and the cut falls here when it was armed for this request.
+int Device::admit_change(std::uint64_t generation) {
+  bool counts = generation == generation_ && !is_cut_ && requests_until_cut_ > 0;
+  if (counts && --requests_until_cut_ == 0) {
+    is_cut_ = true;
+  }
+  return admit(generation);
+}
+
+bool Device::is_inside(DiskNumber disk,
+                       std::uint64_t offset_bytes,
+                       std::uint64_t size_bytes) const {
+  POWERCUT_CHECK(disk < specs_.size(), "disk {} of {}", disk, specs_.size());
+  std::uint64_t disk_bytes = specs_[disk].size_bytes;
+  return offset_bytes <= disk_bytes && size_bytes <= disk_bytes - offset_bytes;
+}
+
+int Device::read(std::uint64_t generation,
+                 DiskNumber disk,
+                 std::uint64_t offset_bytes,
+                 MutableByteView into) {
+  std::lock_guard lock(mutex_);
+  if (int refused = admit(generation); refused != 0) {
+    return refused;
+  }
+  if (!is_inside(disk, offset_bytes, into.size())) {
+    return EINVAL;
+  }
+  images_[disk].read(offset_bytes, into);
+  ++counters_.reads;
+  counters_.read_bytes += into.size();
+  return 0;
+}
+
+int Device::write(std::uint64_t generation,
+                  DiskNumber disk,
+                  std::uint64_t offset_bytes,
+                  ByteView from,
+                  bool fua) {
+  std::uint32_t issued_after = completed_.load(std::memory_order_acquire);
+  std::lock_guard lock(mutex_);
+  if (!is_inside(disk, offset_bytes, from.size())) {
+    return ENOSPC;
+  }
+  if (int refused = admit_change(generation); refused != 0) {
+    return refused;
+  }
+  images_[disk].write(offset_bytes, from);
+  if (records_) {
+    completed_ = log_.add_write(disk, offset_bytes, from, fua, issued_in_log(issued_after));
+  }
+  ++(fua ? counters_.fua_writes : counters_.writes);
+  counters_.written_bytes += from.size();
+  return 0;
+}
+
+int Device::flush(std::uint64_t generation, DiskNumber disk) {
+  std::uint32_t issued_after = completed_.load(std::memory_order_acquire);
+  std::lock_guard lock(mutex_);
+  POWERCUT_CHECK(disk < specs_.size(), "disk {} of {}", disk, specs_.size());
+  if (int refused = admit_change(generation); refused != 0) {
+    return refused;
+  }
+  if (records_) {
+    completed_ = log_.add_flush(disk, issued_in_log(issued_after));
+  }
+  ++counters_.flushes;
+  return 0;
+}
+
+int Device::discard(std::uint64_t generation,
+                    DiskNumber disk,
+                    std::uint64_t offset_bytes,
+                    std::uint64_t size_bytes) {
+  std::uint32_t issued_after = completed_.load(std::memory_order_acquire);
+  std::lock_guard lock(mutex_);
+  if (!is_inside(disk, offset_bytes, size_bytes)) {
+    return EINVAL;
+  }
+  if (int refused = admit_change(generation); refused != 0) {
+    return refused;
+  }
+  images_[disk].write_zeros(offset_bytes, size_bytes);
+  if (records_) {
+    completed_ = log_.add_discard(disk, offset_bytes, size_bytes, issued_in_log(issued_after));
+  }
+  ++counters_.discards;
+  return 0;
+}
+
+/// A request that waited for the lock while the log was emptied was issued before all that is in
+/// it.
+std::uint32_t Device::issued_in_log(std::uint32_t issued_after) const {
+  return issued_after > log_.size() ? 0 : issued_after;
+}
+
+void Device::mark(std::string_view text) {
+  std::lock_guard lock(mutex_);
+  if (is_cut_) {
+    return;
+  }
+  if (records_) {
+    completed_ = log_.add_mark(text);
+  }
+  if (cut_mark_ && text.find(*cut_mark_) != std::string_view::npos) {
+    is_cut_ = true;
+  }
+}
+
+std::uint64_t Device::generation() const {
+  std::lock_guard lock(mutex_);
+  return generation_;
+}
+
+void Device::cut_now() {
+  std::lock_guard lock(mutex_);
+  is_cut_ = true;
+}
+
+void Device::cut_at_request(std::uint64_t n) {
+  POWERCUT_CHECK(n >= 1, "{}", n);
+  std::lock_guard lock(mutex_);
+  requests_until_cut_ = n;
+}
+
+void Device::cut_at_mark(std::string text) {
+  std::lock_guard lock(mutex_);
+  cut_mark_ = std::move(text);
+}
+
+void Device::disarm() {
+  std::lock_guard lock(mutex_);
+  requests_until_cut_ = 0;
+  cut_mark_.reset();
+}
+
+bool Device::is_cut() const {
+  std::lock_guard lock(mutex_);
+  return is_cut_;
+}
+
+std::vector<Image> Device::snapshot() const {
+  std::lock_guard lock(mutex_);
+  return images_;
+}
+
+WriteLog Device::log() const {
+  std::lock_guard lock(mutex_);
+  return log_;
+}
+
+std::uint32_t Device::log_size() const {
+  return completed_.load(std::memory_order_acquire);
+}
+
+void Device::power_on(std::vector<Image> disks) {
+  std::lock_guard lock(mutex_);
+  POWERCUT_CHECK(disks.size() == specs_.size(), "{} and {} disks", disks.size(), specs_.size());
+  for (std::size_t i = 0; i < disks.size(); ++i) {
+    POWERCUT_CHECK(disks[i].size_bytes() == specs_[i].size_bytes,
+                   "disk {} of {} and of {} bytes",
+                   specs_[i].name,
+                   disks[i].size_bytes(),
+                   specs_[i].size_bytes);
+  }
+  images_ = std::move(disks);
+  log_.clear();
+  completed_ = 0;
+  requests_until_cut_ = 0;
+  cut_mark_.reset();
+  is_cut_ = false;
+  ++generation_;
+}
+
+void Device::fence() {
+  std::lock_guard lock(mutex_);
+  ++generation_;
+}
+
+void Device::record(bool on) {
+  std::lock_guard lock(mutex_);
+  records_ = on;
+}
+
+DeviceCounters Device::counters() const {
+  std::lock_guard lock(mutex_);
+  return counters_;
+}
+
+}  // namespace faultfs

@@ -1,0 +1,283 @@
+// A write log in a file:
+//
+//   bytes    what
+//   8        "pwcutlog"
+//   4        version of this layout (1)
+//   8        XXH3 of everything behind it
+//   8        size of the content before compression
+//   rest     the content, one zstd frame
+//
+// Content: 4 bytes count of entries; per entry kind (1), disk (2), FUA (1), issued_after (4),
+// offset (8), size (8); then the bytes of the writes and marks, in order, without gaps. Numbers are
+// little-endian. The checksum is proved before anything else is believed.
+
+#include "faultfs/write_log.h"
+
+#include <xxhash.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "faultfs/base/check.h"
+
+namespace faultfs {
+
+namespace {
+
+constexpr std::string_view magic = "pwcutlog";
+constexpr std::uint32_t version = 1;
+constexpr std::size_t header_bytes = 28;
+constexpr std::size_t checked_from = 20;  // the checksum covers all bytes from here on
+constexpr std::size_t entry_bytes = 24;
+constexpr std::uint64_t content_max = 16 * 1024_MiB;
+
+bool has_data(EntryKind kind) {
+  return kind == EntryKind::write || kind == EntryKind::mark;
+}
+
+template <typename Number>
+void put(Bytes& to, Number value) {
+  for (std::size_t i = 0; i < sizeof(Number); ++i) {
+    to.push_back(static_cast<std::byte>((static_cast<std::uint64_t>(value) >> (8 * i)) & 0xffU));
+  }
+}
+
+/// Takes a number off the front of `from`, which holds at least that much.
+template <typename Number>
+Number take(ByteView& from) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < sizeof(Number); ++i) {
+    value |= std::to_integer<std::uint64_t>(from[i]) << (8 * i);
+  }
+  from = from.subspan(sizeof(Number));
+  return static_cast<Number>(value);
+}
+
+Bytes pack(const std::vector<LogEntry>& entries, ByteView arena) {
+  Bytes content;
+  content.reserve(4 + entries.size() * entry_bytes + arena.size());
+  put(content, static_cast<std::uint32_t>(entries.size()));
+  for (const LogEntry& entry : entries) {
+    put(content, static_cast<std::uint8_t>(entry.kind));
+    put(content, entry.disk);
+    put(content, static_cast<std::uint8_t>(entry.fua ? 1 : 0));
+    put(content, entry.issued_after);
+    put(content, entry.offset_bytes);
+    put(content, entry.size_bytes);
+  }
+  content.insert(content.end(), arena.begin(), arena.end());
+  return content;
+}
+
+/// Reads one entry; false when its fields contradict each other.
+bool unpack_entry(ByteView& from, std::uint32_t number, std::uint64_t data_at, LogEntry& entry) {
+  auto kind = take<std::uint8_t>(from);
+  entry.kind = static_cast<EntryKind>(kind);
+  entry.disk = take<DiskNumber>(from);
+  auto fua = take<std::uint8_t>(from);
+  entry.fua = fua == 1;
+  entry.issued_after = take<std::uint32_t>(from);
+  entry.offset_bytes = take<std::uint64_t>(from);
+  entry.size_bytes = take<std::uint64_t>(from);
+  entry.data_at = has_data(entry.kind) ? data_at : 0;
+  bool kind_known = kind <= static_cast<std::uint8_t>(EntryKind::mark);
+  bool range_fits = entry.size_bytes <= ~entry.offset_bytes;
+  return kind_known && range_fits && fua <= 1 && entry.issued_after < number;
+}
+
+/// Undoes `pack`; false when the content is not one that it writes.
+bool unpack(ByteView content, std::vector<LogEntry>& entries, Bytes& arena) {
+  if (content.size() < 4) {
+    return false;
+  }
+  auto count = take<std::uint32_t>(content);
+  if (content.size() / entry_bytes < count) {
+    return false;
+  }
+  std::uint64_t data_at = 0;
+  std::uint64_t arena_bytes = content.size() - std::uint64_t{count} * entry_bytes;
+  entries.resize(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    LogEntry& entry = entries[i];
+    if (!unpack_entry(content, i + 1, data_at, entry)) {
+      return false;
+    }
+    data_at += has_data(entry.kind) ? entry.size_bytes : 0;
+    if (has_data(entry.kind) && (entry.size_bytes > arena_bytes || data_at > arena_bytes)) {
+      return false;
+    }
+  }
+  arena.assign(content.begin(), content.end());
+  return data_at == arena_bytes;
+}
+
+Result<Bytes> read_file(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  if (!stream.is_open() || stream.bad()) {
+    return fail(fmt::format("cannot read the write log {}: {}",
+                            file.string(),
+                            std::strerror(errno)));  // NOLINT(concurrency-mt-unsafe)
+  }
+  auto bytes = std::as_bytes(std::span(text));
+  return Bytes(bytes.begin(), bytes.end());
+}
+
+/// Ok when `bytes` begin as a log file does and nothing of them was changed.
+Status check_frame(const std::filesystem::path& file, ByteView bytes) {
+  if (bytes.size() < magic.size() || std::memcmp(bytes.data(), magic.data(), magic.size()) != 0) {
+    return fail(fmt::format(
+        "{} is not a write log of powercut; such a file begins with \"{}\"", file.string(), magic));
+  }
+  if (bytes.size() < header_bytes) {
+    return fail(fmt::format("the write log {} is cut short: it has {} bytes and needs at least {}",
+                            file.string(),
+                            bytes.size(),
+                            header_bytes));
+  }
+  ByteView fields = bytes.subspan(magic.size());
+  if (auto found = take<std::uint32_t>(fields); found != version) {
+    return fail(fmt::format("the write log {} has version {}; this powercut reads version {}",
+                            file.string(),
+                            found,
+                            version));
+  }
+  ByteView checked = bytes.subspan(checked_from);
+  if (take<std::uint64_t>(fields) != XXH3_64bits(checked.data(), checked.size())) {
+    return fail(fmt::format("the write log {} is cut short or damaged: its checksum is wrong",
+                            file.string()));
+  }
+  return {};
+}
+
+}  // namespace
+
+const LogEntry& WriteLog::entry(std::uint32_t number) const {
+  POWERCUT_CHECK(number >= 1 && number <= size(), "entry {} of a log of {}", number, size());
+  return entries_[number - 1];
+}
+
+ByteView WriteLog::data(std::uint32_t number) const {
+  const LogEntry& it = entry(number);
+  return it.kind == EntryKind::write ? ByteView(arena_).subspan(it.data_at, it.size_bytes)
+                                     : ByteView();
+}
+
+std::string_view WriteLog::mark_text(std::uint32_t number) const {
+  const LogEntry& it = entry(number);
+  if (it.kind != EntryKind::mark || it.size_bytes == 0) {
+    return {};
+  }
+  return {reinterpret_cast<const char*>(arena_.data()) + it.data_at, it.size_bytes};
+}
+
+std::uint32_t WriteLog::add(LogEntry entry, ByteView data) {
+  POWERCUT_CHECK(entry.issued_after <= size(), "{} > {}", entry.issued_after, size());
+  if (has_data(entry.kind)) {
+    entry.data_at = arena_.size();
+    entry.size_bytes = data.size();
+    arena_.insert(arena_.end(), data.begin(), data.end());
+  }
+  entries_.push_back(entry);
+  return size();
+}
+
+std::uint32_t WriteLog::add_write(DiskNumber disk,
+                                  std::uint64_t offset_bytes,
+                                  ByteView data,
+                                  bool fua,
+                                  std::uint32_t issued_after) {
+  return add({EntryKind::write, disk, fua, issued_after, offset_bytes, 0, 0}, data);
+}
+
+std::uint32_t WriteLog::add_flush(DiskNumber disk, std::uint32_t issued_after) {
+  return add({EntryKind::flush, disk, false, issued_after, 0, 0, 0}, {});
+}
+
+std::uint32_t WriteLog::add_discard(DiskNumber disk,
+                                    std::uint64_t offset_bytes,
+                                    std::uint64_t size_bytes,
+                                    std::uint32_t issued_after) {
+  return add({EntryKind::discard, disk, false, issued_after, offset_bytes, size_bytes, 0}, {});
+}
+
+std::uint32_t WriteLog::add_mark(std::string_view text) {
+  return add({EntryKind::mark, 0, false, size(), 0, 0, 0}, std::as_bytes(std::span(text)));
+}
+
+void WriteLog::clear() {
+  entries_.clear();
+  arena_.clear();
+}
+
+bool WriteLog::operator==(const WriteLog& other) const {
+  return entries_ == other.entries_ && arena_ == other.arena_;
+}
+
+Status WriteLog::save(const std::filesystem::path& file) const {
+  Bytes content = pack(entries_, arena_);
+  Bytes packed(ZSTD_compressBound(content.size()));
+  std::size_t packed_bytes =
+      ZSTD_compress(packed.data(), packed.size(), content.data(), content.size(), 1);
+  POWERCUT_CHECK(ZSTD_isError(packed_bytes) == 0, "{}", ZSTD_getErrorName(packed_bytes));
+  packed.resize(packed_bytes);
+
+  Bytes checked;
+  put(checked, static_cast<std::uint64_t>(content.size()));
+  checked.insert(checked.end(), packed.begin(), packed.end());
+  Bytes header(std::as_bytes(std::span(magic)).begin(), std::as_bytes(std::span(magic)).end());
+  put(header, version);
+  put(header, static_cast<std::uint64_t>(XXH3_64bits(checked.data(), checked.size())));
+
+  std::ofstream stream(file, std::ios::binary | std::ios::trunc);
+  for (const Bytes* part : {&header, &checked}) {
+    stream.write(reinterpret_cast<const char*>(part->data()),
+                 static_cast<std::streamsize>(part->size()));
+  }
+  stream.close();
+  if (!stream) {
+    return fail(fmt::format("cannot write the write log {}: {}",
+                            file.string(),
+                            std::strerror(errno)));  // NOLINT(concurrency-mt-unsafe)
+  }
+  return {};
+}
+
+Result<WriteLog> WriteLog::load(const std::filesystem::path& file) {
+  Result<Bytes> bytes = read_file(file);
+  if (!bytes) {
+    return tl::unexpected<Error>(bytes.error());
+  }
+  Status framed = check_frame(file, *bytes);
+  if (!framed) {
+    return tl::unexpected<Error>(framed.error());
+  }
+  ByteView packed = ByteView(*bytes).subspan(checked_from);
+  auto content_bytes = take<std::uint64_t>(packed);
+  bool plausible = content_bytes <= content_max &&
+                   ZSTD_getFrameContentSize(packed.data(), packed.size()) == content_bytes;
+  Bytes content(plausible ? content_bytes : 0);
+  WriteLog log;
+  if (!plausible ||
+      ZSTD_decompress(content.data(), content.size(), packed.data(), packed.size()) !=
+          content_bytes ||
+      !unpack(content, log.entries_, log.arena_)) {
+    return fail(fmt::format(
+        "the write log {} has a right checksum and impossible content; it was not written by "
+        "powercut, or is larger than {}",
+        file.string(),
+        size_text(content_max)));
+  }
+  return log;
+}
+
+std::string entry_name(std::uint32_t number) {
+  return fmt::format("w{:04}", number);
+}
+
+}  // namespace faultfs
