@@ -45,6 +45,9 @@ struct FailureCase {
   std::filesystem::path directory;  ///< run/0007/case-0041
   std::vector<std::string> files;   ///< kept there
   std::string target_log;
+  /// The failure trace, without and with colour, rendered where the case was found. After transport
+  /// to the observing process `recording` and `seen` are empty and these stand for them.
+  std::string trace, colored_trace;
   std::string commit;
 };
 

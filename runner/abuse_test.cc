@@ -1,0 +1,279 @@
+// Campaigns are killed at random moments, as users and CI servers kill them: the harness itself, a
+// worker (which serves the FUSE mount), the cache under test, or whichever process it hits. After
+// `powercut doctor --clean` nothing may be left: no process, no mount, no shared-memory object, no
+// temporary directory; and nothing may hang. When it was not the harness that was killed, the
+// harness ends by itself and in order: a dead worker is trouble it must live with.
+//
+// POWERCUT_ABUSE_SEED and POWERCUT_ABUSE_ROUNDS choose another sequence of victims and moments.
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "faultfs/base/bytes.h"
+#include "faultfs/base/random.h"
+#include "faultfs/mount/mount.h"
+#include "runner/processes.h"
+#include "runner/sandbox.h"
+#include "scenarios/process/child.h"
+#include "scenarios/targets/target.h"
+
+namespace runner {
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::set<std::string>;
+using std::chrono::milliseconds;
+
+constexpr const char* token_variable = "POWERCUT_ABUSE";
+constexpr double seconds_to_end_max = 60;     ///< a harness whose worker was killed
+constexpr double seconds_to_clean_max = 30;   ///< powercut doctor --clean
+constexpr double seconds_to_vanish_max = 15;  ///< processes and mounts of a killed harness
+
+enum class Victim { harness, worker, cache, any };
+constexpr std::array<const char*, 4> victim_names = {"harness", "worker", "cache", "any"};
+
+std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
+  const char* text = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): one thread
+  return text == nullptr ? otherwise : faultfs::parse_number(text).value_or(otherwise);
+}
+
+std::string read_whole(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+/// Living processes of the campaign that carries `token`, wherever they were moved to.
+Names processes_of(const std::string& token) {
+  Names found;
+  for (const Process& process : all_processes()) {
+    const std::string environment = read_whole(fmt::format("/proc/{}/environ", process.pid));
+    if (process.pid != getpid() && !process.zombie &&
+        environment.find(fmt::format("{}={}", token_variable, token)) != std::string::npos) {
+      found.insert(fmt::format("process {} ({})", process.pid, process.name));
+    }
+  }
+  return found;
+}
+
+/// Names below `directory` that begin with powercut's name, or a cache's it starts.
+Names entries_of(const fs::path& directory) {
+  Names found;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("powercut") || name.starts_with("squid")) {
+      found.insert(entry.path().string());
+    }
+  }
+  return found;
+}
+
+Names fuse_mounts() {
+  Names found;
+  std::istringstream lines(read_whole("/proc/self/mountinfo"));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(" - fuse") != std::string::npos) {
+      found.insert("mount " + line);
+    }
+  }
+  return found;
+}
+
+/// Everything a campaign could leave on the machine.
+Names footprint(const std::string& token) {
+  Names all = processes_of(token);
+  for (const Names& names :
+       {fuse_mounts(), entries_of("/dev/shm"), entries_of(fs::temp_directory_path())}) {
+    all.insert(names.begin(), names.end());
+  }
+  return all;
+}
+
+/// What is in `now` and was not in `before`.
+Names added(const Names& before, const Names& now) {
+  Names more;
+  std::set_difference(
+      now.begin(), now.end(), before.begin(), before.end(), std::inserter(more, more.begin()));
+  return more;
+}
+
+std::vector<Process> descendants_of(pid_t ancestor) {
+  const std::vector<Process> all = all_processes();
+  std::set<pid_t> family = {ancestor};
+  std::vector<Process> found;
+  for (bool grew = true; grew;) {
+    grew = false;
+    for (const Process& process : all) {
+      if (family.contains(process.parent) && family.insert(process.pid).second) {
+        found.push_back(process);
+        grew = true;
+      }
+    }
+  }
+  return found;
+}
+
+bool is_kind(const Process& process, Victim victim) {
+  const bool cache = process.name == "cache-engine" || process.name.starts_with("squid");
+  return victim == Victim::any || cache == (victim == Victim::cache);
+}
+
+/// Whom to kill; the harness where there is no victim of the kind wanted yet.
+pid_t choose(pid_t harness, Victim victim, faultfs::Random& random) {
+  std::vector<pid_t> candidates;
+  for (const Process& process : descendants_of(harness)) {
+    if (victim != Victim::harness && !process.zombie && is_kind(process, victim)) {
+      candidates.push_back(process.pid);
+    }
+  }
+  return candidates.empty() ? harness : candidates[random.below(candidates.size())];
+}
+
+class Abuse : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const faultfs::Status mountable = faultfs::mount::can_mount(); !mountable) {
+      GTEST_SKIP() << mountable.error().message;
+    }
+    std::string name = (fs::temp_directory_path() / "abuse-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr) << name;
+    out_ = name;
+  }
+
+  void TearDown() override {
+    unsetenv(token_variable);  // NOLINT(concurrency-mt-unsafe): one thread
+    if (!out_.empty()) {
+      fs::remove_all(out_);
+    }
+  }
+
+  /// Starts a campaign that would take about a second, kills one of its processes, cleans up, and
+  /// looks for what is left.
+  void abuse(const std::string& target, std::uint64_t seed, milliseconds latest) {
+    faultfs::Random random(seed);
+    const auto victim = static_cast<Victim>(random.below(victim_names.size()));
+    const milliseconds moment(random.below(static_cast<std::uint64_t>(latest.count())));
+    SCOPED_TRACE(
+        fmt::format("POWERCUT_ABUSE_SEED={} POWERCUT_ABUSE_ROUNDS=1: {} campaign, {} "
+                    "killed after {} ms",
+                    seed,
+                    target,
+                    victim_names.at(static_cast<std::size_t>(victim)),
+                    moment.count()));
+    const std::string token = fmt::format("{}-{}", getpid(), seed);
+    setenv(token_variable, token.c_str(), 1);  // NOLINT(concurrency-mt-unsafe): one thread
+    const Names before = footprint(token);
+
+    auto campaign = start_campaign(target, seed);
+    ASSERT_TRUE(campaign) << campaign.error().message;
+    // pause: the moment of the kill is what this test draws
+    std::this_thread::sleep_for(moment);
+    const pid_t killed = choose((*campaign)->pid(), victim, random);
+    ::kill(killed, SIGKILL);
+    expect_end(**campaign, killed == (*campaign)->pid());
+    clean();
+    expect_nothing_left(before, token);
+  }
+
+ private:
+  [[nodiscard]] faultfs::Result<std::unique_ptr<scenarios::Child>> start_campaign(
+      const std::string& target, std::uint64_t seed) const {
+    return scenarios::Child::start({.program = POWERCUT_PROGRAM,
+                                    .arguments = {"run",
+                                                  "--device",
+                                                  "fuse",
+                                                  "--target",
+                                                  target,
+                                                  "--time",
+                                                  "1s",
+                                                  "--jobs",
+                                                  "2",
+                                                  "--seed",
+                                                  std::to_string(seed),
+                                                  "--out",
+                                                  (out_ / "run").string()},
+                                    .output = out_ / "output"});
+  }
+
+  /// A killed harness is gone at once; one whose worker or cache was killed ends in its own time
+  /// with an ordinary exit code. The cache's death may be a violation in its eyes, so 1 is
+  /// ordinary.
+  void expect_end(scenarios::Child& campaign, bool harness_killed) const {
+    const auto end = campaign.wait(seconds_to_end_max);
+    ASSERT_TRUE(end) << "the harness hangs\n" << read_whole(out_ / "output");
+    EXPECT_EQ(end->signal, harness_killed ? SIGKILL : 0) << read_whole(out_ / "output");
+    if (end->signal == 0) {
+      EXPECT_THAT(end->code, testing::AnyOf(0, 1, 3)) << read_whole(out_ / "output");
+    }
+  }
+
+  void clean() const {
+    auto doctor = scenarios::Child::start({.program = POWERCUT_PROGRAM,
+                                           .arguments = {"doctor", "--clean"},
+                                           .output = out_ / "doctor"});
+    ASSERT_TRUE(doctor) << doctor.error().message;
+    const auto end = (*doctor)->wait(seconds_to_clean_max);
+    ASSERT_TRUE(end) << "powercut doctor --clean hangs\n" << read_whole(out_ / "doctor");
+    EXPECT_THAT(end->code, testing::AnyOf(0, 3)) << read_whole(out_ / "doctor");
+  }
+
+  void expect_nothing_left(const Names& before, const std::string& token) const {
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds_to_vanish_max);
+    Names left = added(before, footprint(token));
+    while (!left.empty() && std::chrono::steady_clock::now() < deadline) {
+      // pause: the kernel takes a killed namespace apart in its own time; the loop is bounded
+      std::this_thread::sleep_for(milliseconds(20));
+      left = added(before, footprint(token));
+    }
+    EXPECT_TRUE(left.empty()) << fmt::format("left behind:\n{}\n", fmt::join(left, "\n"))
+                              << read_whole(out_ / "doctor");
+  }
+
+  fs::path out_;
+};
+
+TEST_F(Abuse, KilledEngineCampaignsLeaveNothing) {
+  const std::uint64_t first = number_from("POWERCUT_ABUSE_SEED", 1);
+  const std::uint64_t rounds = number_from("POWERCUT_ABUSE_ROUNDS", 40);
+  for (std::uint64_t round = 0; round < rounds && !HasFailure(); ++round) {
+    abuse("engine", first + round, milliseconds(900));
+  }
+}
+
+TEST_F(Abuse, KilledSquidCampaignsLeaveNothing) {
+  scenarios::TargetConfig squid;
+  squid.target = "squid";
+  if (const faultfs::Status there = scenarios::available(squid, false); !there) {
+    GTEST_SKIP() << there.error().message;
+  }
+  const std::uint64_t first = number_from("POWERCUT_ABUSE_SEED", 1001);
+  const std::uint64_t rounds = number_from("POWERCUT_ABUSE_ROUNDS", 10);
+  for (std::uint64_t round = 0; round < rounds && !HasFailure(); ++round) {
+    abuse("squid", first + round, milliseconds(900));
+  }
+}
+
+}  // namespace
+}  // namespace runner

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+namespace runner {
+
+struct BenchOptions {
+  std::vector<std::string> parts;  ///< memory, fuse, squid; empty: all
+  std::uint32_t seconds = 10;      ///< for each part
+  int jobs = 0;                    ///< 0: one per CPU
+};
+
+/// Measures crash states per second, every state fully judged, and prints a table with what limits
+/// each. A part that cannot run here is printed as undecided with the reason; exit code 3 then.
+[[nodiscard]] int bench(const BenchOptions& options, std::ostream& out);
+
+}  // namespace runner

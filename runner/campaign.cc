@@ -1,0 +1,380 @@
+#include "runner/campaign.h"
+
+#include <chrono>
+#include <csignal>
+#include <deque>
+#include <set>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "faultfs/base/check.h"
+#include "runner/keep_task.h"
+#include "runner/known_cases.h"
+#include "runner/pool.h"
+#include "scenarios/generate.h"
+
+namespace runner {
+namespace {
+
+namespace fs = std::filesystem;
+using faultfs::fail;
+using Clock = std::chrono::steady_clock;
+
+constexpr int harness_bug_code = 70;     // EX_SOFTWARE
+constexpr std::size_t crashes_max = 20;  // of one history, before it is given up
+
+StageOptions stage_options(const CampaignOptions& options,
+                           const faultfs::Result<Sandbox>& sandbox,
+                           int cpu) {
+  StageOptions stage;
+  stage.device = options.device;
+  stage.pin_cpu = cpu;
+  stage.scratch = sandbox ? sandbox->scratch : fs::path();
+  return stage;
+}
+
+/// Answers one task, inside a worker.
+nlohmann::json work(const CampaignOptions& options,
+                    const nlohmann::json& task,
+                    const faultfs::Result<Sandbox>& sandbox,
+                    int cpu,
+                    Whereabouts& where) {
+  const StageOptions stage = stage_options(options, sandbox, cpu);
+  if (options.device == DeviceKind::fuse && !sandbox) {
+    return {{"error", sandbox.error().message}};
+  }
+  if (task.at("do") == "explore") {
+    return explore(options, stage, task.at("index"), task.at("crashed"), &where);
+  }
+  KeepOptions keep;
+  keep.number = task.at("number");
+  keep.directory = task.at("directory").get<std::string>();
+  keep.shrink = task.at("shrink");
+  keep.replays = options.config.target == "engine" ? 3 : 5;
+  keep.confirm_on_fuse = sandbox.has_value() && faultfs::mount::can_mount().has_value();
+  auto kept = keep_case(options, stage, task.at("failure").get<RawFailure>(), keep);
+  if (!kept) {
+    return {{"error", kept.error().message}};
+  }
+  return *kept;
+}
+
+class Campaign {
+ public:
+  Campaign(const CampaignOptions& options, const std::vector<Observer*>& observers)
+      : options_(options), observers_(observers) {}
+
+  faultfs::Result<RunSummary> run() {
+    if (auto status = begin(); !status) {
+      return fail(status.error().message);
+    }
+    while (step()) {
+    }
+    return finish();
+  }
+
+ private:
+  faultfs::Status begin() {
+    started_ = Clock::now();
+    options_.out = numbered_run(options_.out);
+    summary_.info.title = fmt::format("{} on {}", title(), to_text(options_.device));
+    summary_.info.seed = options_.seed;
+    summary_.info.commit = options_.commit;
+    summary_.info.out = options_.out;
+    summary_.info.command_line = options_.command_line;
+    summary_.info.states_max = options_.states_max;
+    summary_.info.seconds_max = options_.seconds_max;
+    summary_.info.jobs = options_.jobs;
+    auto pool = Pool::create(
+        options_.jobs,
+        [this](const nlohmann::json& task,
+               const faultfs::Result<Sandbox>& sandbox,
+               int cpu,
+               Whereabouts& where) { return work(options_, task, sandbox, cpu, where); });
+    if (!pool) {
+      return fail(pool.error().message);
+    }
+    pool_ = std::move(*pool);
+    for (auto* observer : observers_) {
+      observer->run_started(summary_.info);
+    }
+    for (const auto& file : failing_cases(options_)) {
+      ++retried_;
+      keeps_.push_back({RawFailure{file.file, 0, file.recording_directory, false}, false});
+    }
+    return {};
+  }
+
+  std::string title() const {
+    const auto& config = options_.config;
+    if (config.target != "engine") {
+      return config.target;
+    }
+    std::string text = fmt::format("{} {} {}", config.target, config.store, config.preset);
+    if (!config.without_gates.empty()) {
+      text += fmt::format(" without {}", fmt::join(config.without_gates, ", "));
+    }
+    return text;
+  }
+
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - started_).count(); }
+
+  /// True while histories should be handed out.
+  bool wants_more() const {
+    const bool states_done = options_.states_max != 0 && summary_.states >= options_.states_max;
+    const bool time_done = options_.seconds_max != 0 && seconds() >= options_.seconds_max;
+    const bool found = options_.stop_at_first && !seen_properties_.empty();
+    return !states_done && !time_done && !found && !stopped_;
+  }
+
+  /// One round: hand out tasks, take one answer. False when all is done.
+  bool step() {
+    while (auto worker = pool_->idle()) {
+      if (!keeps_.empty()) {
+        give_keep(*worker);
+      } else if (!again_.empty()) {
+        pool_->give(*worker, again_.front());
+        again_.pop_front();
+      } else if (wants_more()) {
+        pool_->give(
+            *worker,
+            {{"do", "explore"}, {"index", next_index_++}, {"crashed", nlohmann::json::array()}});
+      } else {
+        break;
+      }
+    }
+    if (!pool_->busy()) {
+      return false;
+    }
+    if (auto event = pool_->wait(200)) {
+      take(*event);
+    }
+    tell_progress();
+    return true;
+  }
+
+  void give_keep(std::size_t worker) {
+    const auto number = ++cases_given_;
+    pool_->give(worker,
+                {{"do", "keep"},
+                 {"number", number},
+                 {"directory", (options_.out / fmt::format("case-{:04}", number)).string()},
+                 {"shrink", keeps_.front().shrink},
+                 {"failure", keeps_.front().failure}});
+    keeps_.pop_front();
+  }
+
+  void take(const PoolEvent& event) {
+    if (event.task.at("do") == "keep") {
+      take_case(event);
+      return;
+    }
+    const std::uint64_t index = event.task.at("index");
+    if (!event.answer) {
+      take_death(event, index);
+      return;
+    }
+    if (event.answer->contains("error")) {
+      ExploreResult result;
+      result.index = index;
+      result.trouble = event.answer->at("error");
+      results_[index] = std::move(result);
+    } else {
+      auto result = event.answer->get<ExploreResult>();
+      auto& slot = results_[index];
+      slot = std::move(result);
+    }
+    merge_ready();
+  }
+
+  /// In memory the cache runs inside the worker: its death is a finding, and the history goes on
+  /// behind the state that caused it. Anywhere else it is trouble.
+  void take_death(const PoolEvent& event, std::uint64_t index) {
+    const std::string how = event.end.signal != 0 ? fmt::format("signal {}", event.end.signal)
+                                                  : fmt::format("exit code {}", event.end.code);
+    POWERCUT_CHECK(event.end.code != harness_bug_code,
+                   "a worker found a bug in the harness (above)");
+    auto crashed = event.task.at("crashed").get<std::vector<std::uint64_t>>();
+    const bool in_state = options_.device == DeviceKind::memory && event.where.index == index &&
+                          event.where.state > 0 && event.end.signal != SIGKILL &&
+                          crashed.size() < crashes_max;
+    if (in_state) {
+      crashed.push_back(event.where.state);
+      again_.push_back({{"do", "explore"}, {"index", index}, {"crashed", crashed}});
+      return;
+    }
+    ExploreResult result;
+    result.index = index;
+    result.trouble = fmt::format(
+        "a worker ended ({}) in history {}, crash state {}", how, index, event.where.state);
+    results_[index] = std::move(result);
+    merge_ready();
+  }
+
+  /// Merges results in the order of their index, so that the outcome does not depend on jobs.
+  void merge_ready() {
+    for (auto at = results_.find(next_merge_); at != results_.end();
+         at = results_.find(next_merge_)) {
+      if (wants_merge()) {
+        merge(at->second);
+      }
+      results_.erase(at);
+      ++next_merge_;
+    }
+  }
+
+  /// Histories that were under way when the limit on states was reached do not count.
+  bool wants_merge() const {
+    const bool states_done = options_.states_max != 0 && summary_.states >= options_.states_max;
+    return !states_done && !(options_.stop_at_first && !seen_properties_.empty());
+  }
+
+  void merge(const ExploreResult& result) {
+    ++summary_.histories;
+    summary_.states += result.states;
+    summary_.held += result.held;
+    summary_.violated_states += result.violated;
+    summary_.undecided_states += result.undecided;
+    summary_.states_by_profile[result.profile] += result.states;
+    for (const auto& [name, count] : result.properties) {
+      auto& total = summary_.properties[name];
+      total.holds += count.holds;
+      total.violated += count.violated;
+      total.undecided += count.undecided;
+    }
+    for (const auto& [why, count] : result.undecided_why) {
+      summary_.undecided_why[why] += count;
+    }
+    for (const auto& [gate, count] : result.gate_refusals) {
+      summary_.gate_refusals[gate] += count;
+    }
+    unexplored_.insert(result.unexplored.begin(), result.unexplored.end());
+    if (!result.trouble.empty()) {
+      merge_trouble(result.trouble);
+    }
+    for (const auto& failure : result.failures) {
+      if (seen_properties_.insert(failure.file.expect_property).second) {
+        keeps_.push_back({failure, true});
+      }
+    }
+  }
+
+  /// The same trouble again and again means that nothing more will come of going on.
+  void merge_trouble(const std::string& trouble) {
+    ++summary_.undecided_states;
+    if (++summary_.undecided_why[trouble] >= 3 && summary_.states == 0) {
+      stopped_ = true;
+    }
+  }
+
+  void take_case(const PoolEvent& event) {
+    if (!event.answer || event.answer->contains("error")) {
+      ++summary_.undecided_states;
+      const std::string why = event.answer ? event.answer->at("error").get<std::string>()
+                                           : std::string("the worker that shrank a case died");
+      ++summary_.undecided_why[why];
+      return;
+    }
+    auto failure = event.answer->get<FailureCase>();
+    if (failure.reproduced == 0 && !event.task.at("shrink").get<bool>()) {
+      ++healed_;
+      std::error_code ignored;
+      fs::remove_all(failure.directory, ignored);
+      return;
+    }
+    failure.seconds_to_find = seconds();
+    ++summary_.causes;
+    seen_properties_.insert(failure.violation.property);
+    for (auto* observer : observers_) {
+      observer->case_kept(failure);
+    }
+  }
+
+  void tell_progress() {
+    const Progress progress{seconds(),
+                            summary_.states,
+                            summary_.histories,
+                            summary_.violated_states,
+                            summary_.undecided_states};
+    for (auto* observer : observers_) {
+      observer->progressed(progress);
+    }
+  }
+
+  RunSummary finish() {
+    pool_.reset();
+    remove_pending();
+    summary_.seconds = seconds();
+    summary_.not_explored.assign(unexplored_.begin(), unexplored_.end());
+    for (const auto& profile : faultfs::all_profiles()) {
+      if (!summary_.states_by_profile.contains(profile.name)) {
+        left_out_.push_back(profile.name);
+      }
+    }
+    if (!left_out_.empty()) {
+      summary_.not_explored.push_back(
+          fmt::format("device profiles {}", fmt::join(left_out_, ", ")));
+    }
+    if (options_.device == DeviceKind::memory) {
+      summary_.not_explored.push_back(
+          "signals, sockets and the kernel's paths: the engine ran inside the workers");
+    }
+    if (retried_ > 0) {
+      summary_.notes.push_back(
+          fmt::format("{} failing case{} of earlier runs tried first: {} hold{} now",
+                      retried_,
+                      retried_ == 1 ? "" : "s",
+                      healed_,
+                      healed_ == 1 ? "s" : ""));
+    }
+    const bool violated = summary_.violated_states > 0 || summary_.causes > 0;
+    summary_.exit_code = violated                                                ? 1
+                         : summary_.undecided_states > 0 || summary_.states == 0 ? 3
+                                                                                 : 0;
+    for (auto* observer : observers_) {
+      observer->run_ended(summary_);
+    }
+    return summary_;
+  }
+
+  /// Recordings of failures that were not kept, because their property had a case already.
+  void remove_pending() {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(options_.out, ignored)) {
+      if (entry.path().filename().string().starts_with("pending-")) {
+        fs::remove_all(entry.path(), ignored);
+      }
+    }
+    fs::remove(options_.out, ignored);  // only where nothing was kept
+  }
+
+  struct Keep {
+    RawFailure failure;
+    bool shrink = true;
+  };
+
+  CampaignOptions options_;
+  std::vector<Observer*> observers_;
+  Clock::time_point started_;
+  RunSummary summary_;
+  std::unique_ptr<Pool> pool_;
+  std::deque<Keep> keeps_;
+  std::deque<nlohmann::json> again_;
+  std::map<std::uint64_t, ExploreResult> results_;
+  std::uint64_t next_index_ = 0, next_merge_ = 0;
+  std::uint32_t cases_given_ = 0, retried_ = 0, healed_ = 0;
+  std::set<std::string> seen_properties_, unexplored_;
+  std::vector<std::string> left_out_;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+faultfs::Result<RunSummary> run_campaign(const CampaignOptions& options,
+                                         const std::vector<Observer*>& observers) {
+  return Campaign(options, observers).run();
+}
+
+}  // namespace runner

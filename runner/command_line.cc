@@ -1,0 +1,377 @@
+#include "runner/command_line.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+#include <random>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "faultfs/base/bytes.h"
+#include "runner/bench.h"
+#include "runner/campaign.h"
+#include "runner/commit.h"
+#include "runner/device_commands.h"
+#include "runner/doctor.h"
+#include "runner/replay.h"
+#include "runner/target_list.h"
+#include "scenarios/generate.h"
+
+namespace runner {
+namespace {
+
+constexpr int usage = 2;
+constexpr int undecided = 3;
+
+int complain(const std::string& message, int code) {
+  std::cerr << "powercut: " << message << "\n";
+  return code;
+}
+
+/// The words of `run` as typed, before they are checked.
+struct RunWords {
+  CampaignOptions options;
+  std::string device = "auto";
+  std::string slot, disk, seed, time, color = "auto";
+  std::string json, junit;
+  bool no_overwrites = false, report_gates = false;
+};
+
+bool on_terminal() {
+  return isatty(STDOUT_FILENO) == 1;
+}
+
+bool wants_color(const std::string& word) {
+  return word == "always" ||
+         (word == "auto" && on_terminal() && std::getenv("NO_COLOR") == nullptr);
+}
+
+void add_target_options(CLI::App& app, RunWords& words) {
+  auto& config = words.options.config;
+  app.add_option("--target", config.target, "engine, squid (see `powercut targets`)")
+      ->capture_default_str();
+  app.add_option("--store", config.store, "store of the engine: rock")->capture_default_str();
+  app.add_option("--preset", config.preset, "hardened, squid")->capture_default_str();
+  app.add_option(
+      "--without-gate", config.without_gates, "switch one gate of the engine off (repeatable)");
+  app.add_option(
+      "--allocator", config.allocator, "lowest_first, lifo, random (default: each in turn)");
+  app.add_option("--policy", config.policy, "whole_entry, newest_complete (default: each in turn)");
+  app.add_option("--slot", words.slot, "slot size, e.g. 16K (default: 4K and 16K in turn)");
+  app.add_option("--disk", words.disk, "size of the storage, e.g. 1M");
+  app.add_option("--program", config.program, "the cache's program, unmodified");
+  app.add_option(
+      "--profile", words.options.profile, "device profile (default: every honest one in turn)");
+  app.add_option(
+      "--device", words.device, "memory, fuse (default: memory for the engine, fuse for others)");
+}
+
+void add_search_options(CLI::App& app, RunWords& words) {
+  auto& options = words.options;
+  app.add_option("--scenario", options.scenario, "generated, all, or the name of one")
+      ->capture_default_str();
+  app.add_flag(
+      "--no-overwrites", words.no_overwrites, "each put has a key of its own: the control");
+  app.add_option(
+         "--explorer", options.explorer, fmt::format("{}", fmt::join(explorer_names(), ", ")))
+      ->capture_default_str();
+  app.add_option("--deviations", options.deviations_max, "explorer bounded: at most this many")
+      ->capture_default_str();
+  app.add_option("--seed", words.seed, "0x… or decimal (default: drawn, and printed)");
+  app.add_option("--states", options.states_max, "end after this many crash states");
+  app.add_option(
+      "--states-per-history", options.states_per_history, "crash states of one recorded history");
+  app.add_option(
+      "--time", words.time, "end after this long: 60s, 10m (default 60s without --states)");
+  app.add_option("--jobs", options.jobs, "worker processes (default: one per CPU)");
+  app.add_flag("--stop-at-first", options.stop_at_first, "end when the first case is kept");
+  app.add_option("--out", options.out, "where cases are kept")->capture_default_str();
+  app.add_option("--json", words.json, "write the run as JSON lines");
+  app.add_option("--junit", words.junit, "write JUnit XML");
+  app.add_flag("--report-gates", words.report_gates, "print how often each gate refused something");
+  app.add_option("--color", words.color, "auto, always, never")->capture_default_str();
+}
+
+faultfs::Result<double> parse_seconds(const std::string& text) {
+  const std::string allowed = "allowed: a number with s, m or h, such as 60s";
+  if (text.empty()) {
+    return faultfs::fail(allowed);
+  }
+  const char unit = text.back();
+  const double factor = unit == 's' ? 1 : unit == 'm' ? 60 : unit == 'h' ? 3600 : 0;
+  const auto number = faultfs::parse_number(text.substr(0, text.size() - 1));
+  if (factor == 0 || !number || *number == 0) {
+    return faultfs::fail(fmt::format("--time {} is no duration; {}", text, allowed));
+  }
+  return static_cast<double>(*number) * factor;
+}
+
+faultfs::Result<std::uint64_t> parse_seed(const std::string& text) {
+  if (text.empty()) {
+    // The only draw that is not from the seed: the seed itself. It is printed.
+    std::random_device device;
+    return (std::uint64_t{device()} << 32U) | device();
+  }
+  return faultfs::parse_number(text);
+}
+
+faultfs::Status read_sizes(RunWords& words) {
+  auto& options = words.options;
+  if (!words.slot.empty()) {
+    auto slot = faultfs::parse_size(words.slot);
+    if (!slot || *slot > UINT32_MAX) {
+      return faultfs::fail(slot ? fmt::format("--slot {} is too large", words.slot)
+                                : slot.error().message);
+    }
+    options.config.slot_bytes = static_cast<std::uint32_t>(*slot);
+    options.vary_slot = false;
+  }
+  if (!words.disk.empty()) {
+    auto disk = faultfs::parse_size(words.disk);
+    if (!disk) {
+      return faultfs::fail(disk.error().message);
+    }
+    options.config.disk_bytes = *disk;
+  } else {
+    options.config.disk_bytes = default_disk_bytes(options.config.target);
+  }
+  return {};
+}
+
+faultfs::Status check_words(const CampaignOptions& options) {
+  if (auto status = scenarios::check(options.config); !status) {
+    return status;
+  }
+  if (!options.profile.empty()) {
+    auto profile = faultfs::find_profile(options.profile);
+    if (!profile) {
+      return faultfs::fail(profile.error().message);
+    }
+    if (options.config.disk_bytes % profile->sector_bytes != 0) {
+      return faultfs::fail(
+          fmt::format("the disk of {} bytes is no multiple of the sector of {} ({} bytes)",
+                      options.config.disk_bytes,
+                      profile->name,
+                      profile->sector_bytes));
+    }
+  }
+  const auto& names = explorer_names();
+  if (std::ranges::find(names, options.explorer) == names.end()) {
+    return faultfs::fail(fmt::format(
+        "\"{}\" is no explorer; allowed: {}", options.explorer, fmt::join(names, ", ")));
+  }
+  if (options.scenario == "generated" || options.scenario == "all") {
+    return {};
+  }
+  std::vector<std::string> scenarios_known = {"generated", "all"};
+  for (const auto& scenario : scenarios::named_scenarios()) {
+    if (scenario.name == options.scenario) {
+      return {};
+    }
+    scenarios_known.push_back(scenario.name);
+  }
+  return faultfs::fail(fmt::format(
+      "\"{}\" is no scenario; allowed: {}", options.scenario, fmt::join(scenarios_known, ", ")));
+}
+
+faultfs::Result<DeviceKind> device_of(const std::string& word, const std::string& target) {
+  if (word == "memory") {
+    return DeviceKind::memory;
+  }
+  if (word == "fuse") {
+    return DeviceKind::fuse;
+  }
+  if (word == "auto") {
+    return target == "engine" ? DeviceKind::memory : DeviceKind::fuse;
+  }
+  return faultfs::fail(fmt::format("--device {} is unknown; allowed: memory, fuse", word));
+}
+
+/// Turns the words into options, or says what is wrong with them.
+faultfs::Status read_words(RunWords& words) {
+  auto& options = words.options;
+  auto seed = parse_seed(words.seed);
+  if (!seed) {
+    return faultfs::fail("--seed: " + seed.error().message);
+  }
+  options.seed = *seed;
+  if (auto status = read_sizes(words); !status) {
+    return status;
+  }
+  auto device = device_of(words.device, options.config.target);
+  if (!device) {
+    return faultfs::fail(device.error().message);
+  }
+  options.device = *device;
+  if (words.time.empty() && options.states_max == 0) {
+    words.time = "60s";
+  }
+  if (!words.time.empty()) {
+    auto seconds = parse_seconds(words.time);
+    if (!seconds) {
+      return faultfs::fail(seconds.error().message);
+    }
+    options.seconds_max = *seconds;
+  }
+  options.overwrites = !words.no_overwrites;
+  if (options.jobs <= 0) {
+    options.jobs = static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+  }
+  return check_words(options);
+}
+
+int run(RunWords& words, const ReportingSeam& reporting) {
+  if (auto status = read_words(words); !status) {
+    return complain(status.error().message, usage);
+  }
+  auto& options = words.options;
+  if (auto status = scenarios::available(options.config, options.device == DeviceKind::memory);
+      !status) {
+    return complain("undecided, because " + status.error().message, undecided);
+  }
+  if (options.device == DeviceKind::fuse) {
+    if (auto status = faultfs::mount::can_mount(); !status) {
+      if (options.config.target != "engine") {
+        return complain("undecided, because " + status.error().message, undecided);
+      }
+      return complain(
+          fmt::format("undecided, because {}; --device memory runs the same engine without it",
+                      status.error().message),
+          undecided);
+    }
+  }
+  options.commit = commit_text();
+  options.render = reporting.render;
+  const ReportChoice choice{wants_color(words.color), on_terminal(), words.json, words.junit};
+  auto observers = reporting.observers(std::cout, choice);
+  std::vector<Observer*> told;
+  for (const auto& observer : observers) {
+    told.push_back(observer.get());
+  }
+  std::cout.flush();
+  auto summary = run_campaign(options, told);
+  if (!summary) {
+    return complain("undecided, because " + summary.error().message, undecided);
+  }
+  if (words.report_gates) {
+    std::cout << gate_table(*summary);
+  }
+  return summary->exit_code;
+}
+
+std::string joined(int argc, const char* const* argv) {
+  std::string text = "powercut";
+  for (int at = 1; at < argc; ++at) {
+    text += " ";
+    text += argv[at];
+  }
+  return text;
+}
+
+void add_replay_options(CLI::App& app,
+                        ReplayOptions& options,
+                        std::string& device,
+                        std::string& color) {
+  app.add_option("case", options.file, "plan.txt, or the case directory that holds it")->required();
+  app.add_option("--device", device, "memory, fuse");
+  app.add_option("--program", options.program, "run this program instead of the plan's");
+  app.add_option("--times", options.times, "how often")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_option("--color", color, "auto, always, never")->capture_default_str();
+}
+
+int run_replay(ReplayOptions& options,
+               const std::string& device,
+               const std::string& color,
+               const ReportingSeam& reporting,
+               bool only_show) {
+  if (!device.empty()) {
+    auto kind = device_of(device, "engine");
+    if (!kind) {
+      return complain(kind.error().message, usage);
+    }
+    options.device = *kind;
+  }
+  options.commit = commit_text();
+  options.render = reporting.render;
+  options.color = wants_color(color);
+  return only_show ? show(options, std::cout, std::cerr) : replay(options, std::cout, std::cerr);
+}
+
+constexpr const char* examples = R"(
+Examples
+  powercut run                                     the engine, in memory, for a minute
+  powercut run --device fuse --states 5000         the engine as a process on a real mount
+  powercut run --preset squid --stop-at-first      see it find a hodgepodge
+  powercut run --target squid --time 10m           Squid, unmodified
+  powercut replay run/0001/case-0001/plan.txt      see a failure again
+Exit codes: 0 all claimed properties held, 1 violated, 2 usage, 3 nothing violated but something
+undecided, 70 a bug in powercut.)";
+
+}  // namespace
+
+int run_command_line(int argc, const char* const* argv, const ReportingSeam& reporting) {
+  CLI::App app(
+      "After this power cut, kill or device fault, can my cache serve something it should not?",
+      "powercut");
+  app.require_subcommand(1);
+  app.footer(examples);
+  app.set_version_flag("--version", "powercut " + commit_text());
+
+  RunWords words;
+  words.options.command_line = joined(argc, argv);
+  auto* run_app =
+      app.add_subcommand("run", "run a campaign: generate, cut, restart, judge, shrink, keep");
+  add_target_options(*run_app, words);
+  add_search_options(*run_app, words);
+
+  ReplayOptions replay_options;
+  std::string device, color = "auto";
+  auto* replay_app = app.add_subcommand("replay", "see a kept failure again");
+  add_replay_options(*replay_app, replay_options, device, color);
+  auto* show_app = app.add_subcommand("show", "print a kept case: its trace and its plan");
+  add_replay_options(*show_app, replay_options, device, color);
+
+  auto* targets_app = app.add_subcommand(
+      "targets", "the caches that can be put under test, and whether they can here");
+  bool clean = false;
+  auto* doctor_app =
+      app.add_subcommand("doctor", "what this machine lacks, and what killed runs left on it");
+  doctor_app->add_flag("--clean", clean, "remove the leftovers");
+  BenchOptions bench_options;
+  auto* bench_app = app.add_subcommand("bench", "crash states per second: memory, fuse, squid");
+  bench_app->add_option("part", bench_options.parts, "memory, fuse, squid (default: all)");
+  bench_app->add_option("--seconds", bench_options.seconds, "for each part")->capture_default_str();
+  bench_app->add_option("--jobs", bench_options.jobs, "worker processes (default: one per CPU)");
+  auto device_verbs = add_device_commands(app);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : usage;
+  }
+  if (run_app->parsed()) {
+    return run(words, reporting);
+  }
+  if (replay_app->parsed() || show_app->parsed()) {
+    return run_replay(replay_options, device, color, reporting, show_app->parsed());
+  }
+  if (targets_app->parsed()) {
+    return print_targets(std::cout);
+  }
+  if (doctor_app->parsed()) {
+    return doctor(clean, std::cout);
+  }
+  if (bench_app->parsed()) {
+    return bench(bench_options, std::cout);
+  }
+  return device_verbs(std::cout, std::cerr);
+}
+
+}  // namespace runner

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "properties/property.h"
+#include "runner/case_file.h"
+#include "runner/stage.h"
+
+namespace runner {
+
+/// What one crash state showed.
+struct StateResult {
+  scenarios::Examination seen;
+  properties::Judgement judgement;
+};
+
+/// One recorded history on one stage, and its crash states: build the image, restart the cache,
+/// judge. `stage` must outlive it.
+class Experiment {
+ public:
+  /// Runs `commands` and records them. Error: trouble of the world.
+  [[nodiscard]] static faultfs::Result<std::unique_ptr<Experiment>> record(
+      Stage& stage,
+      const scenarios::TargetConfig& config,
+      const faultfs::DeviceProfile& profile,
+      std::uint64_t seed,
+      const std::vector<scenarios::Command>& commands);
+
+  /// Takes a recording made earlier (a case's kept log and base image).
+  [[nodiscard]] static std::unique_ptr<Experiment> resume(Stage& stage,
+                                                          scenarios::Recording recording);
+
+  [[nodiscard]] const scenarios::Recording& recording() const { return recording_; }
+  [[nodiscard]] faultfs::CrashModel& model() { return model_; }
+  [[nodiscard]] const std::vector<const properties::Property*>& claimed() const { return claimed_; }
+
+  /// Makes and judges the crash state of `plan`, which must be legal.
+  [[nodiscard]] faultfs::Result<StateResult> run(const faultfs::CrashPlan& plan);
+
+  /// What the target logged in the life of the last `run`.
+  [[nodiscard]] std::string target_log() const { return stage_.target().log_text(); }
+
+  /// Judges what was seen while recording: the gets of the run, and a death in it.
+  [[nodiscard]] properties::Judgement judge_run() const;
+
+ private:
+  Experiment(Stage& stage, scenarios::Recording recording);
+
+  Stage& stage_;
+  scenarios::Recording recording_;
+  faultfs::CrashModel model_;
+  std::vector<const properties::Property*> claimed_;
+};
+
+/// The commands a case runs: its own, or those of its named scenario.
+[[nodiscard]] std::vector<scenarios::Command> commands_of(const CaseFile& file);
+
+}  // namespace runner

@@ -1,0 +1,266 @@
+#include "runner/explore_task.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "faultfs/base/check.h"
+#include "faultfs/base/random.h"
+#include "runner/explorer.h"
+#include "runner/recording_file.h"
+
+namespace runner {
+namespace {
+
+constexpr std::uint64_t explorer_part = 2;
+constexpr const char* survives = "process_survives";
+
+/// One history being explored.
+class Exploration {
+ public:
+  Exploration(const CampaignOptions& options,
+              const StageOptions& stage_options,
+              std::uint64_t index,
+              Whereabouts* whereabouts)
+      : options_(options),
+        stage_options_(stage_options),
+        whereabouts_(whereabouts),
+        plan_(plan_history(options, index)) {
+    result_.index = index;
+    result_.profile = plan_.profile.name;
+  }
+
+  ExploreResult run(const std::vector<std::uint64_t>& crashed_states) {
+    at(0);
+    if (!prepare()) {
+      return std::move(result_);
+    }
+    run_states(crashed_states);
+    for (const auto* property : experiment_->claimed()) {
+      auto& count = result_.properties[std::string(property->name())];
+      count.holds += result_.states - count.violated - count.undecided;
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void at(std::uint64_t state) {
+    if (whereabouts_ != nullptr) {
+      *whereabouts_ = {plan_.index, state};
+    }
+  }
+
+  bool trouble(const std::string& message) {
+    result_.trouble = message;
+    return false;
+  }
+
+  bool prepare() {
+    auto stage = Stage::create(plan_.config, plan_.profile, stage_options_);
+    if (!stage) {
+      return trouble(stage.error().message);
+    }
+    stage_ = std::move(*stage);
+    plan_commands(options_, stage_->target().traits(), plan_);
+    auto made =
+        Experiment::record(*stage_, plan_.config, plan_.profile, plan_.seed, plan_.commands);
+    if (!made) {
+      return trouble(made.error().message);
+    }
+    experiment_ = std::move(*made);
+    const auto& log = experiment_->recording().log;
+    // A wrong answer while recording needs no crash state at all.
+    if (const auto judgement = experiment_->judge_run();
+        judgement.verdict == properties::Verdict::violated) {
+      count(judgement, {{faultfs::CutKind::kill, log.size(), false}, {}});
+    }
+    return true;
+  }
+
+  void run_states(const std::vector<std::uint64_t>& crashed_states) {
+    ExplorerOptions explorer_options;
+    explorer_options.name = options_.explorer;
+    explorer_options.seed = faultfs::mix(plan_.seed, explorer_part);
+    explorer_options.deviations_max = options_.deviations_max;
+    explorer_options.states_max = states_per_history(options_);
+    auto explorer = make_explorer(experiment_->model(), explorer_options);
+    POWERCUT_CHECK(explorer.has_value(), "explorer {}", options_.explorer);
+    for (std::uint64_t number = 1; number <= explorer_options.states_max; ++number) {
+      const auto plan = (*explorer)->next();
+      if (!plan) {
+        break;
+      }
+      if (std::ranges::find(crashed_states, number) != crashed_states.end()) {
+        crashed(*plan);
+        continue;
+      }
+      at(number);
+      if (!run_state(*plan)) {
+        break;
+      }
+    }
+    for (const auto& left : (*explorer)->unexplored()) {
+      result_.unexplored.push_back(left.what);
+    }
+  }
+
+  bool run_state(const faultfs::CrashPlan& plan) {
+    const auto legal = experiment_->model().check(plan);
+    POWERCUT_CHECK(legal.has_value(),
+                   "explorer {} gave an illegal plan: {}\n{}",
+                   options_.explorer,
+                   legal ? "" : legal.error().message,
+                   faultfs::to_text(plan));
+    auto state = experiment_->run(plan);
+    if (!state) {
+      return trouble(state.error().message);
+    }
+    for (const auto& [gate, refusals] : state->seen.gate_refusals) {
+      result_.gate_refusals[gate] += refusals;
+    }
+    count(state->judgement, plan);
+    return true;
+  }
+
+  void count(const properties::Judgement& judgement, const faultfs::CrashPlan& plan) {
+    ++result_.states;
+    switch (judgement.verdict) {
+      case properties::Verdict::holds:
+        ++result_.held;
+        break;
+      case properties::Verdict::undecided:
+        ++result_.undecided;
+        break;
+      case properties::Verdict::violated:
+        ++result_.violated;
+        break;
+    }
+    for (const auto& why : judgement.undecided) {
+      ++result_.undecided_why[why];
+      ++result_.properties[why.substr(0, why.find(':'))].undecided;
+    }
+    std::set<std::string> names;
+    for (const auto& violation : judgement.violations) {
+      names.insert(violation.property);
+    }
+    for (const auto& name : names) {
+      if (++result_.properties[name].violated == 1) {
+        keep(name, plan, false);
+      }
+    }
+  }
+
+  void crashed(const faultfs::CrashPlan& plan) {
+    ++result_.states;
+    ++result_.violated;
+    ++result_.properties[survives].violated;
+    keep(survives, plan, true);
+  }
+
+  void keep(const std::string& property, const faultfs::CrashPlan& plan, bool isolate) {
+    RawFailure failure;
+    failure.file.scenario = plan_.scenario;
+    failure.file.config = plan_.config;
+    failure.file.profile = plan_.profile.name;
+    failure.file.seed = plan_.seed;
+    failure.file.commands = plan_.commands;
+    failure.file.plan = plan;
+    failure.file.expect_property = property;
+    failure.log_size = experiment_->recording().log.size();
+    failure.isolate = isolate;
+    if (!stage_->target().traits().deterministic) {
+      keep_recording(failure);
+    }
+    result_.failures.push_back(std::move(failure));
+  }
+
+  /// The same commands would not write the same log again: the recording is the only evidence.
+  void keep_recording(RawFailure& failure) {
+    const auto directory = options_.out / fmt::format("pending-{:06}", plan_.index);
+    if (auto status = save_recording(experiment_->recording(), directory); !status) {
+      result_.trouble = status.error().message;
+      return;
+    }
+    failure.recording_directory = directory.string();
+    failure.file.log_file = log_file_name;
+    failure.file.base_file = base_file_name;
+    failure.file.history_file = history_file_name;
+  }
+
+  const CampaignOptions& options_;
+  StageOptions stage_options_;
+  Whereabouts* whereabouts_;
+  HistoryPlan plan_;
+  ExploreResult result_;
+  std::unique_ptr<Stage> stage_;
+  std::unique_ptr<Experiment> experiment_;
+};
+
+}  // namespace
+
+ExploreResult explore(const CampaignOptions& options,
+                      const StageOptions& stage_options,
+                      std::uint64_t index,
+                      const std::vector<std::uint64_t>& crashed,
+                      Whereabouts* whereabouts) {
+  return Exploration(options, stage_options, index, whereabouts).run(crashed);
+}
+
+void to_json(nlohmann::json& json, const RawFailure& failure) {
+  json = {{"case", to_text(failure.file)},
+          {"log_size", failure.log_size},
+          {"recording", failure.recording_directory},
+          {"isolate", failure.isolate}};
+}
+
+void from_json(const nlohmann::json& json, RawFailure& failure) {
+  auto file = parse_case(json.at("case").get<std::string>());
+  POWERCUT_CHECK(file.has_value(),
+                 "a case does not parse back: {}\n{}",
+                 file ? "" : file.error().message,
+                 json.at("case").get<std::string>());
+  failure.file = *file;
+  failure.log_size = json.at("log_size");
+  failure.recording_directory = json.at("recording");
+  failure.isolate = json.at("isolate");
+}
+
+void to_json(nlohmann::json& json, const ExploreResult& result) {
+  nlohmann::json properties = nlohmann::json::object();
+  for (const auto& [name, count] : result.properties) {
+    properties[name] = {count.holds, count.violated, count.undecided};
+  }
+  json = {{"index", result.index},
+          {"profile", result.profile},
+          {"states", result.states},
+          {"held", result.held},
+          {"violated", result.violated},
+          {"undecided", result.undecided},
+          {"properties", properties},
+          {"undecided_why", result.undecided_why},
+          {"gates", result.gate_refusals},
+          {"unexplored", result.unexplored},
+          {"failures", result.failures},
+          {"trouble", result.trouble}};
+}
+
+void from_json(const nlohmann::json& json, ExploreResult& result) {
+  result.index = json.at("index");
+  result.profile = json.at("profile");
+  result.states = json.at("states");
+  result.held = json.at("held");
+  result.violated = json.at("violated");
+  result.undecided = json.at("undecided");
+  for (const auto& [name, count] : json.at("properties").items()) {
+    result.properties[name] = {count.at(0), count.at(1), count.at(2)};
+  }
+  result.undecided_why = json.at("undecided_why").get<std::map<std::string, std::uint64_t>>();
+  result.gate_refusals = json.at("gates").get<std::map<std::string, std::uint64_t>>();
+  result.unexplored = json.at("unexplored").get<std::vector<std::string>>();
+  result.failures = json.at("failures").get<std::vector<RawFailure>>();
+  result.trouble = json.at("trouble");
+}
+
+}  // namespace runner

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "runner/experiment.h"
+#include "runner/options.h"
+
+namespace runner {
+
+/// A violation as it was first seen, before shrinking.
+struct RawFailure {
+  CaseFile file;                    ///< expects its property to be violated
+  std::uint32_t log_size = 0;       ///< of the log its plan belongs to
+  std::string recording_directory;  ///< where its recording was kept; empty: it can be made again
+  bool isolate = false;             ///< the cache crashed the process it ran in
+};
+
+/// What exploring one history gave.
+struct ExploreResult {
+  std::uint64_t index = 0;
+  std::string profile;
+  std::uint64_t states = 0, held = 0, violated = 0, undecided = 0;
+  std::map<std::string, PropertyCount> properties;
+  std::map<std::string, std::uint64_t> undecided_why;
+  std::map<std::string, std::uint64_t> gate_refusals;
+  std::vector<std::string> unexplored;
+  std::vector<RawFailure> failures;  ///< the first of each property
+  std::string trouble;               ///< the world's; the history counts as undecided
+};
+
+/// Where a worker is, for the parent to read when the worker dies.
+struct Whereabouts {
+  std::uint64_t index = 0;
+  std::uint64_t state = 0;  ///< crash states begun; 0: recording
+};
+
+/// Explores history `index`: records it, then runs the explorer's plans. Failures of properties are
+/// collected, one of each. `crashed`: numbers of states in which an earlier worker died; they are
+/// not run again but reported as failures of `process_survives`.
+[[nodiscard]] ExploreResult explore(const CampaignOptions& options,
+                                    const StageOptions& stage_options,
+                                    std::uint64_t index,
+                                    const std::vector<std::uint64_t>& crashed,
+                                    Whereabouts* whereabouts);
+
+void to_json(nlohmann::json& json, const ExploreResult& result);
+void from_json(const nlohmann::json& json, ExploreResult& result);
+void to_json(nlohmann::json& json, const RawFailure& failure);
+void from_json(const nlohmann::json& json, RawFailure& failure);
+
+}  // namespace runner

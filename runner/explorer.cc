@@ -1,0 +1,30 @@
+#include "runner/explorer.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "runner/explorers/explorers.h"
+
+namespace runner {
+
+const std::vector<std::string>& explorer_names() {
+  static const std::vector<std::string> names = {"prefix", "bounded", "random", "mixed"};
+  return names;
+}
+
+faultfs::Result<std::unique_ptr<Explorer>> make_explorer(const faultfs::CrashModel& model,
+                                                         const ExplorerOptions& options) {
+  if (options.name == "prefix") {
+    return explorers::make_prefix(model);
+  }
+  if (options.name == "bounded") {
+    return explorers::make_bounded(model, options.deviations_max);
+  }
+  if (options.name == "random" || options.name == "mixed") {
+    return explorers::make_random(model, options.seed, options.states_max, options.name == "mixed");
+  }
+  return faultfs::fail(fmt::format(
+      "\"{}\" is no explorer; allowed: {}", options.name, fmt::join(explorer_names(), ", ")));
+}
+
+}  // namespace runner

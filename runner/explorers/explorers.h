@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+
+#include "runner/explorer.h"
+#include "runner/explorers/draw.h"
+
+namespace runner::explorers {
+
+/// In-order loss at every crash point, and every kill.
+[[nodiscard]] std::unique_ptr<Explorer> make_prefix(const faultfs::CrashModel& model);
+
+/// Every power cut in which at most `deviations` volatile writes differ from all-kept, or from
+/// all-lost; ordered by that number.
+[[nodiscard]] std::unique_ptr<Explorer> make_bounded(const faultfs::CrashModel& model,
+                                                     std::uint32_t deviations);
+
+/// Random crash points and fates. `mixed` spends a third on kills and in-order loss and a third on
+/// few deviations; otherwise every volatile write is drawn alone. Ends after `states` plans (0:
+/// never).
+[[nodiscard]] std::unique_ptr<Explorer> make_random(const faultfs::CrashModel& model,
+                                                    std::uint64_t seed,
+                                                    std::uint64_t states,
+                                                    bool mixed);
+
+}  // namespace runner::explorers

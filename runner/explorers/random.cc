@@ -1,0 +1,159 @@
+// Random crash states: a crash point drawn evenly over the requests of the log, then fates. Swarm
+// weights: each plan draws how likely a write is to survive (almost none … almost all), and whether
+// writes are torn, so that runs of like fates are as common as even mixtures. Where the profile
+// allows it, writes are also torn inside a sector, garbled, or misdirected.
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "runner/explorers/explorers.h"
+
+namespace runner::explorers {
+namespace {
+
+class RandomStates : public Explorer {
+ public:
+  RandomStates(const faultfs::CrashModel& model,
+               std::uint64_t seed,
+               std::uint64_t states,
+               bool mixed)
+      : model_(model),
+        entries_(crash_entries(model.log())),
+        random_(seed),
+        states_max_(states),
+        mixed_(mixed) {}
+
+  std::optional<faultfs::CrashPlan> next() override {
+    if (entries_.empty() || (states_max_ != 0 && given_ >= states_max_)) {
+      return std::nullopt;
+    }
+    ++given_;
+    const std::uint32_t entry = entries_[random_.below(entries_.size())];
+    const std::uint64_t kind = random_.below(6);
+    if (kind == 0 || (mixed_ && kind == 1)) {
+      return kill(entry);
+    }
+    const bool inside = random_.chance(1, 4);
+    faultfs::CrashPlan plan{{faultfs::CutKind::power_cut, entry, inside}, {}};
+    const auto writes = model_.volatile_writes(plan.point);
+    if (mixed_ && kind == 2) {
+      in_order(writes, plan);
+    } else if (mixed_ && kind <= 4) {
+      few_deviations(writes, plan);
+    } else {
+      each_alone(writes, plan);
+    }
+    return plan;
+  }
+
+  std::vector<Unexplored> unexplored() const override {
+    return {{fmt::format("crash states were sampled: {} of {} crash points drawn at random",
+                         given_,
+                         entries_.size()),
+             0}};
+  }
+
+ private:
+  faultfs::CrashPlan kill(std::uint32_t entry) {
+    const std::uint32_t pages = pages_inside(model_.log(), entry);
+    if (pages > 0 && random_.chance(1, 2)) {
+      return kill_inside(model_, entry, 1 + static_cast<std::uint32_t>(random_.below(pages)));
+    }
+    return {{faultfs::CutKind::kill, entry, false}, {}};
+  }
+
+  void in_order(const std::vector<faultfs::VolatileWrite>& writes, faultfs::CrashPlan& plan) {
+    const std::size_t kept = random_.below(writes.size() + 1);
+    for (std::size_t index = kept; index < writes.size(); ++index) {
+      if (index == kept && random_.chance(1, 2)) {
+        add(damage(model_, writes[index], random_), plan);
+      } else {
+        lose(plan, writes[index].entry);
+      }
+    }
+  }
+
+  /// Few writes damaged among kept ones, or few kept among lost ones.
+  void few_deviations(const std::vector<faultfs::VolatileWrite>& writes, faultfs::CrashPlan& plan) {
+    const bool keep = random_.chance(1, 3);
+    const std::uint64_t deviations = 1 + random_.below(3);
+    std::vector<bool> chosen(writes.size());
+    for (std::uint64_t count = 0; count < deviations && !writes.empty(); ++count) {
+      // The newest writes are the ones whose order an engine gets wrong most often.
+      const std::uint64_t reach =
+          random_.chance(1, 2) ? std::min<std::uint64_t>(writes.size(), 6) : writes.size();
+      chosen[writes.size() - 1 - random_.below(reach)] = true;
+    }
+    for (std::size_t index = 0; index < writes.size(); ++index) {
+      if (keep && !chosen[index]) {
+        lose(plan, writes[index].entry);
+      } else if (!keep && chosen[index]) {
+        add(damage(model_, writes[index], random_), plan);
+      }
+    }
+    misdirect(writes, plan);
+  }
+
+  void each_alone(const std::vector<faultfs::VolatileWrite>& writes, faultfs::CrashPlan& plan) {
+    constexpr std::array<std::uint64_t, 5> survive_of_16 = {1, 4, 8, 12, 15};
+    const std::uint64_t survive = survive_of_16[random_.below(survive_of_16.size())];
+    const bool tear = random_.chance(1, 2);
+    for (const auto& write : writes) {
+      if (random_.chance(survive, 16)) {
+        continue;
+      }
+      if (tear) {
+        add(damage(model_, write, random_), plan);
+      } else {
+        lose(plan, write.entry);
+      }
+    }
+    misdirect(writes, plan);
+  }
+
+  void misdirect(const std::vector<faultfs::VolatileWrite>& writes, faultfs::CrashPlan& plan) {
+    if (!model_.profile().misdirects || writes.empty() || random_.chance(1, 2)) {
+      return;
+    }
+    const auto& from = writes[random_.below(writes.size())];
+    const auto& to = writes[random_.below(writes.size())];
+    const std::uint64_t sector_bytes = model_.profile().sector_bytes;
+    faultfs::Fate fate;
+    fate.write = from.entry;
+    fate.kind = faultfs::FateKind::misdirected;
+    fate.to_offset_bytes = to.first_sector * sector_bytes;
+    if (from.first_sector == to.first_sector || from.sector_count > to.sector_count) {
+      return;  // keeps the target inside the disk
+    }
+    std::erase_if(plan.fates,
+                  [&](const faultfs::Fate& other) { return other.write == from.entry; });
+    plan.fates.push_back(fate);
+    std::ranges::sort(plan.fates, {}, &faultfs::Fate::write);
+  }
+
+  static void add(const faultfs::Fate& fate, faultfs::CrashPlan& plan) {
+    if (fate.kind != faultfs::FateKind::kept) {
+      plan.fates.push_back(fate);
+    }
+  }
+
+  const faultfs::CrashModel& model_;
+  std::vector<std::uint32_t> entries_;
+  faultfs::Random random_;
+  std::uint64_t states_max_;
+  bool mixed_;
+  std::uint64_t given_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Explorer> make_random(const faultfs::CrashModel& model,
+                                      std::uint64_t seed,
+                                      std::uint64_t states,
+                                      bool mixed) {
+  return std::make_unique<RandomStates>(model, seed, states, mixed);
+}
+
+}  // namespace runner::explorers

@@ -1,0 +1,106 @@
+#include "runner/options.h"
+
+#include <array>
+
+#include "faultfs/base/random.h"
+#include "scenarios/generate.h"
+
+namespace runner {
+namespace {
+
+constexpr std::array<const char*, 3> allocators = {"lowest_first", "lifo", "random"};
+constexpr std::array<std::uint32_t, 2> slot_sizes = {4096, 16384};
+constexpr std::uint64_t commands_part = 1;
+
+/// Walks the settings like an odometer, the fastest digit first, so that any run of consecutive
+/// histories covers them evenly.
+class Odometer {
+ public:
+  explicit Odometer(std::uint64_t index) : left_(index) {}
+  std::size_t digit(std::size_t base) {
+    const std::size_t value = left_ % base;
+    left_ /= base;
+    return value;
+  }
+
+ private:
+  std::uint64_t left_;
+};
+
+}  // namespace
+
+std::vector<faultfs::DeviceProfile> profiles_of(const CampaignOptions& options) {
+  if (!options.profile.empty()) {
+    if (auto profile = faultfs::find_profile(options.profile)) {
+      return {*profile};
+    }
+    return {};
+  }
+  const bool specimen = !options.config.without_gates.empty();
+  std::vector<faultfs::DeviceProfile> profiles;
+  for (const auto& profile : faultfs::all_profiles()) {
+    if (specimen || profile.honest()) {
+      profiles.push_back(profile);
+    }
+  }
+  return profiles;
+}
+
+HistoryPlan plan_history(const CampaignOptions& options, std::uint64_t index) {
+  HistoryPlan plan;
+  plan.index = index;
+  plan.config = options.config;
+  plan.seed = faultfs::mix(options.seed, index);
+  Odometer odometer(index);
+  const auto profiles = profiles_of(options);
+  plan.profile = profiles[odometer.digit(profiles.size())];
+  if (options.config.target == "engine") {
+    if (options.vary_slot) {
+      plan.config.slot_bytes = slot_sizes[odometer.digit(slot_sizes.size())];
+    }
+    const bool preset_decides = options.config.preset != "hardened";
+    const std::size_t allocator = odometer.digit(allocators.size());
+    if (options.config.allocator.empty() && !preset_decides) {
+      plan.config.allocator = allocators[allocator];
+    }
+    if (options.config.policy.empty() && !preset_decides) {
+      plan.config.policy = odometer.digit(4) == 3 ? "newest_complete" : "whole_entry";
+    }
+  }
+  return plan;
+}
+
+void plan_commands(const CampaignOptions& options,
+                   const scenarios::Traits& traits,
+                   HistoryPlan& plan) {
+  const auto& named = scenarios::named_scenarios();
+  if (options.scenario != "generated") {
+    for (std::size_t at = 0; at < named.size(); ++at) {
+      if (options.scenario == named[at].name ||
+          (options.scenario == "all" && plan.index % (2 * named.size()) == at)) {
+        plan.scenario = named[at].name;
+        plan.commands = named[at].commands;
+        return;
+      }
+    }
+  }
+  plan.scenario = "generated";
+  scenarios::GenerateOptions generate;
+  generate.traits = traits;
+  generate.slot_bytes = plan.config.slot_bytes;
+  generate.disk_bytes = plan.config.disk_bytes;
+  generate.overwrites = options.overwrites;
+  plan.commands = scenarios::generate(faultfs::mix(plan.seed, commands_part), generate);
+}
+
+std::uint32_t states_per_history(const CampaignOptions& options) {
+  if (options.states_per_history != 0) {
+    return options.states_per_history;
+  }
+  if (options.config.target != "engine") {
+    return 24;
+  }
+  return options.device == DeviceKind::memory ? 400 : 100;
+}
+
+}  // namespace runner

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runner/explorer.h"
+#include "runner/observer.h"
+#include "runner/stage.h"
+
+namespace runner {
+
+/// What `powercut run` was asked for. Empty strings and zeros mean "vary": every value that fits is
+/// taken in turn from history to history.
+struct CampaignOptions {
+  scenarios::TargetConfig config;  ///< allocator, policy empty: vary; see the flags below
+  bool vary_slot = true;           ///< engine: slot sizes in turn; otherwise `config.slot_bytes`
+  std::string profile;             ///< empty: every honest profile in turn (a specimen: all)
+  DeviceKind device = DeviceKind::memory;
+  std::string explorer = "mixed";
+  std::uint32_t deviations_max = 2;    ///< explorer bounded
+  std::string scenario = "generated";  ///< generated, all (named ones first), or one name
+  bool overwrites = true;              ///< false: distinct keys only (the control)
+  std::uint64_t seed = 0;
+  std::uint64_t states_max = 0;          ///< 0: no limit
+  double seconds_max = 0;                ///< 0: no limit
+  std::uint32_t states_per_history = 0;  ///< 0: by target and device
+  int jobs = 0;                          ///< 0: one per CPU
+  bool stop_at_first = false;            ///< end after the first kept case
+  std::filesystem::path out = "run";  ///< a numbered directory is made below it when a case is kept
+  std::string command_line;
+  std::string commit;
+  /// Renders a failure, without and with colour; `reports` gives it (runner sees no report).
+  std::function<std::string(const FailureCase&, bool color)> render;
+};
+
+/// One history of a campaign: everything that decides what it does.
+struct HistoryPlan {
+  std::uint64_t index = 0;
+  std::string scenario;
+  scenarios::TargetConfig config;
+  faultfs::DeviceProfile profile;
+  std::uint64_t seed = 0;
+  std::vector<scenarios::Command> commands;
+};
+
+/// The profiles a campaign goes through.
+[[nodiscard]] std::vector<faultfs::DeviceProfile> profiles_of(const CampaignOptions& options);
+
+/// History number `index` of the campaign without its commands; a function of its arguments alone,
+/// so that any worker may run it.
+[[nodiscard]] HistoryPlan plan_history(const CampaignOptions& options, std::uint64_t index);
+
+/// Adds the commands to `plan`, for a target that can do `traits`.
+void plan_commands(const CampaignOptions& options,
+                   const scenarios::Traits& traits,
+                   HistoryPlan& plan);
+
+/// Crash states given to each history.
+[[nodiscard]] std::uint32_t states_per_history(const CampaignOptions& options);
+
+}  // namespace runner

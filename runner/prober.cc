@@ -1,0 +1,197 @@
+#include "runner/prober.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include "faultfs/base/random.h"
+#include "runner/explorer.h"
+
+namespace runner {
+namespace {
+
+constexpr std::uint64_t search_part = 2000;
+
+/// `hint` in a log of `log_size` entries: once counted from its beginning, once from its end.
+std::vector<faultfs::CrashPlan> transferred(const Hint& hint, std::uint32_t log_size) {
+  std::vector<faultfs::CrashPlan> plans;
+  for (const bool from_end : {true, false}) {
+    const std::int64_t shift = from_end ? std::int64_t{log_size} - std::int64_t{hint.log_size} : 0;
+    faultfs::CrashPlan plan = hint.plan;
+    const auto moved = [&](std::uint32_t entry) {
+      return static_cast<std::uint32_t>(std::clamp<std::int64_t>(entry + shift, 0, log_size));
+    };
+    plan.point.entry = moved(plan.point.entry);
+    std::erase_if(plan.fates, [&](const faultfs::Fate& fate) {
+      return std::int64_t{fate.write} + shift < 1 || fate.write + shift > log_size;
+    });
+    for (auto& fate : plan.fates) {
+      fate.write = moved(fate.write);
+    }
+    plans.push_back(std::move(plan));
+    // The same point with every volatile write lost, or none: what a fate was needed for may be
+    // gone.
+    plans.push_back({plans.back().point, {}});
+  }
+  return plans;
+}
+
+/// `breaks_here` in a forked child: a death by signal is a broken `process_survives`.
+faultfs::Result<bool> breaks_in_child(Experiment& experiment,
+                                      const faultfs::CrashPlan& plan,
+                                      const std::string& property) {
+  enum Answer : int { holds = 0, broken = 1, trouble = 2 };
+  const pid_t child = fork();
+  if (child < 0) {
+    return faultfs::fail("no child process can be forked to isolate a crash state");
+  }
+  if (child == 0) {
+    auto result = experiment.run(plan);
+    _exit(!result ? trouble : violates(result->judgement, property) ? broken : holds);
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFSIGNALED(status)) {
+    return property == "process_survives";
+  }
+  if (WEXITSTATUS(status) == trouble) {
+    return faultfs::fail("an isolated crash state could not be run");
+  }
+  return WEXITSTATUS(status) == broken;
+}
+
+}  // namespace
+
+bool violates(const properties::Judgement& judgement, std::string_view property) {
+  return std::ranges::any_of(judgement.violations, [&](const properties::Violation& violation) {
+    return violation.property == property;
+  });
+}
+
+Prober::Prober(ProberOptions options,
+               scenarios::TargetConfig config,
+               faultfs::DeviceProfile profile,
+               std::uint64_t seed,
+               std::string property,
+               std::optional<scenarios::Recording> recording)
+    : options_(std::move(options)),
+      config_(std::move(config)),
+      profile_(std::move(profile)),
+      seed_(seed),
+      property_(std::move(property)) {
+  if (recording) {
+    commands_ = recording->commands;
+    auto stage = Stage::create(config_, profile_, options_.stage);
+    if (stage) {
+      stage_ = std::move(*stage);
+      experiment_ = Experiment::resume(*stage_, std::move(*recording));
+    }
+  }
+}
+
+Prober::~Prober() = default;
+
+faultfs::Result<Experiment*> Prober::experiment(const std::vector<scenarios::Command>& commands) {
+  if (experiment_ && commands == commands_) {
+    return experiment_.get();
+  }
+  if (!stage_) {
+    auto stage = Stage::create(config_, profile_, options_.stage);
+    if (!stage) {
+      return faultfs::fail(stage.error().message);
+    }
+    stage_ = std::move(*stage);
+  }
+  experiment_.reset();
+  auto made = Experiment::record(*stage_, config_, profile_, seed_, commands);
+  if (!made) {
+    return faultfs::fail(made.error().message);
+  }
+  commands_ = commands;
+  experiment_ = std::move(*made);
+  return experiment_.get();
+}
+
+faultfs::Result<bool> Prober::breaks_here(Experiment& experiment, const faultfs::CrashPlan& plan) {
+  if (!experiment.model().check(plan)) {
+    return false;
+  }
+  ++states_;
+  if (options_.isolate) {
+    return breaks_in_child(experiment, plan, property_);
+  }
+  auto result = experiment.run(plan);
+  if (!result) {
+    return faultfs::fail(result.error().message);
+  }
+  return violates(result->judgement, property_);
+}
+
+faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios::Command>& commands,
+                                                    const Hint& hint) {
+  auto made = experiment(commands);
+  if (!made) {
+    return faultfs::fail(made.error().message);
+  }
+  Experiment& experiment = **made;
+  const std::uint32_t log_size = experiment.recording().log.size();
+  const auto found = [&](const faultfs::CrashPlan& plan) {
+    return std::optional<Hint>(Hint{plan, log_size});
+  };
+  if (violates(experiment.judge_run(), property_)) {
+    return found({{faultfs::CutKind::kill, log_size, false}, {}});
+  }
+  for (const auto& plan : transferred(hint, log_size)) {
+    auto broken = breaks_here(experiment, plan);
+    if (!broken) {
+      return faultfs::fail(broken.error().message);
+    }
+    if (*broken) {
+      return found(plan);
+    }
+  }
+  // Then near states: few deviations everywhere, and a random sample.
+  std::uint64_t left = options_.states_per_search;
+  for (const char* name : {"bounded", "mixed"}) {
+    ExplorerOptions explorer_options;
+    explorer_options.name = name;
+    explorer_options.deviations_max = 1;
+    explorer_options.seed = faultfs::mix(seed_, search_part);
+    auto explorer = make_explorer(experiment.model(), explorer_options);
+    const std::uint64_t share = name == std::string_view("bounded") ? left / 2 : left;
+    for (std::uint64_t count = 0; explorer && count < share; ++count, --left) {
+      const auto plan = (*explorer)->next();
+      if (!plan) {
+        break;
+      }
+      auto broken = breaks_here(experiment, *plan);
+      if (!broken) {
+        return faultfs::fail(broken.error().message);
+      }
+      if (*broken) {
+        return found(*plan);
+      }
+    }
+  }
+  return std::optional<Hint>();
+}
+
+faultfs::Result<bool> Prober::breaks(const std::vector<scenarios::Command>& commands,
+                                     const faultfs::CrashPlan& plan) {
+  auto made = experiment(commands);
+  if (!made) {
+    return faultfs::fail(made.error().message);
+  }
+  // What went wrong while recording goes wrong whatever the plan says.
+  if (violates((*made)->judge_run(), property_) && (*made)->model().check(plan)) {
+    return true;
+  }
+  return breaks_here(**made, plan);
+}
+
+}  // namespace runner

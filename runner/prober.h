@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runner/experiment.h"
+
+namespace runner {
+
+struct ProberOptions {
+  StageOptions stage;
+  /// Each crash state in a forked child, so that a cache in this process that crashes is only a
+  /// finding (`process_survives`). Memory device only, while this process has one thread.
+  bool isolate = false;
+  std::uint64_t states_per_search = 600;  ///< crash states tried for one list of commands
+};
+
+/// A crash state seen before, and the log it was in: searches begin near it.
+struct Hint {
+  faultfs::CrashPlan plan;
+  std::uint32_t log_size = 0;
+};
+
+/// Asks one question again and again, for the shrinker and the replayer: does this case still break
+/// this property? Recordings are kept while the commands stay the same, so that questions about
+/// the plan alone cost only a restart of the cache.
+class Prober {
+ public:
+  /// `recording`: a kept one, for targets that would not write the same log again; or none.
+  Prober(ProberOptions options,
+         scenarios::TargetConfig config,
+         faultfs::DeviceProfile profile,
+         std::uint64_t seed,
+         std::string property,
+         std::optional<scenarios::Recording> recording = std::nullopt);
+  ~Prober();
+  Prober(const Prober&) = delete;
+  Prober& operator=(const Prober&) = delete;
+  Prober(Prober&&) = delete;
+  Prober& operator=(Prober&&) = delete;
+
+  /// A crash state of `commands` that breaks the property, with the size of its log; none where the
+  /// search finds none.
+  [[nodiscard]] faultfs::Result<std::optional<Hint>> search(
+      const std::vector<scenarios::Command>& commands, const Hint& hint);
+
+  /// True when `plan` is legal for the recording of `commands` and breaks the property.
+  [[nodiscard]] faultfs::Result<bool> breaks(const std::vector<scenarios::Command>& commands,
+                                             const faultfs::CrashPlan& plan);
+
+  /// The experiment of `commands`, recorded unless it is the last one asked for. Owned by the
+  /// prober; valid until the next call with other commands.
+  [[nodiscard]] faultfs::Result<Experiment*> experiment(
+      const std::vector<scenarios::Command>& commands);
+
+  /// Crash states run so far.
+  [[nodiscard]] std::uint64_t states() const { return states_; }
+
+ private:
+  faultfs::Result<bool> breaks_here(Experiment& experiment, const faultfs::CrashPlan& plan);
+
+  ProberOptions options_;
+  scenarios::TargetConfig config_;
+  faultfs::DeviceProfile profile_;
+  std::uint64_t seed_;
+  std::string property_;
+  std::unique_ptr<Stage> stage_;
+  std::vector<scenarios::Command> commands_;
+  std::unique_ptr<Experiment> experiment_;
+  std::uint64_t states_ = 0;
+};
+
+/// True when `judgement` says that `property` is violated.
+[[nodiscard]] bool violates(const properties::Judgement& judgement, std::string_view property);
+
+}  // namespace runner

@@ -1,0 +1,189 @@
+#include "runner/recording_file.h"
+
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "faultfs/profile.h"
+
+namespace runner {
+namespace {
+
+using faultfs::fail;
+using nlohmann::json;
+
+json to_json(const scenarios::Operation& operation) {
+  static constexpr const char* kinds[] = {"put", "purge", "update", "sync", "clear"};
+  return {{"number", operation.number},
+          {"kind", kinds[static_cast<int>(operation.kind)]},
+          {"key", operation.key},
+          {"body_bytes", operation.body_bytes},
+          {"header_bytes", operation.header_bytes},
+          {"of_put", operation.of_put},
+          {"segment", operation.segment},
+          {"began", operation.began},
+          {"ended", operation.ended},
+          {"acknowledged", operation.acknowledged},
+          {"aborted", operation.aborted},
+          {"durable_at_cut", operation.durable_at_cut}};
+}
+
+scenarios::OperationKind parse_kind(const std::string& word) {
+  if (word == "put") {
+    return scenarios::OperationKind::put;
+  }
+  if (word == "purge") {
+    return scenarios::OperationKind::purge;
+  }
+  if (word == "update") {
+    return scenarios::OperationKind::update;
+  }
+  return word == "clear" ? scenarios::OperationKind::clear : scenarios::OperationKind::sync;
+}
+
+scenarios::Operation operation_of(const json& line) {
+  scenarios::Operation operation;
+  operation.number = line.at("number");
+  operation.kind = parse_kind(line.at("kind"));
+  operation.key = line.at("key");
+  operation.body_bytes = line.at("body_bytes");
+  operation.header_bytes = line.at("header_bytes");
+  operation.of_put = line.at("of_put");
+  operation.segment = line.at("segment");
+  operation.began = line.at("began");
+  operation.ended = line.at("ended");
+  operation.acknowledged = line.at("acknowledged");
+  operation.aborted = line.at("aborted");
+  operation.durable_at_cut = line.at("durable_at_cut");
+  return operation;
+}
+
+faultfs::Result<std::string> read_text(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) {
+    return fail(fmt::format("{} cannot be read", file.string()));
+  }
+  return std::string((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+}
+
+}  // namespace
+
+std::string history_text(const scenarios::History& history) {
+  json cuts = json::array();
+  for (const auto& segment : history.past) {
+    cuts.push_back(faultfs::to_text(segment.cut));
+  }
+  std::string text = json{{"segments", history.segments},
+                          {"cuts", cuts},
+                          {"capacity_bytes", history.capacity_bytes},
+                          {"unit_bytes", history.unit_bytes},
+                          {"unit_overhead", history.unit_overhead}}
+                         .dump() +
+                     "\n";
+  for (const auto& operation : history.operations) {
+    text += to_json(operation).dump() + "\n";
+  }
+  return text;
+}
+
+faultfs::Result<scenarios::History> parse_history(std::string_view text) {
+  scenarios::History history;
+  std::size_t number = 0;
+  try {
+    while (!text.empty()) {
+      const std::size_t end = text.find('\n');
+      const json line = json::parse(text.substr(0, end));
+      text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+      if (++number > 1) {
+        history.operations.push_back(operation_of(line));
+        continue;
+      }
+      history.segments = line.at("segments");
+      history.capacity_bytes = line.at("capacity_bytes");
+      history.unit_bytes = line.at("unit_bytes");
+      history.unit_overhead = line.at("unit_overhead");
+      for (const auto& cut : line.at("cuts")) {
+        auto plan = faultfs::parse_plan(cut.get<std::string>());
+        if (!plan) {
+          return fail(fmt::format("line 1: {}", plan.error().message));
+        }
+        history.past.push_back({*plan});
+      }
+    }
+  } catch (const json::exception& error) {
+    return fail(fmt::format("line {} is no operation: {}", number + 1, error.what()));
+  }
+  if (number == 0) {
+    return fail("it is empty; the first line must be the store's geometry");
+  }
+  return history;
+}
+
+faultfs::Status write_text(const std::filesystem::path& file, std::string_view text) {
+  std::ofstream stream(file, std::ios::binary | std::ios::trunc);
+  stream << text;
+  stream.close();
+  if (!stream) {
+    return fail(fmt::format(
+        "{} cannot be written: {}", file.string(), std::generic_category().message(errno)));
+  }
+  return {};
+}
+
+faultfs::Status save_recording(const scenarios::Recording& recording,
+                               const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (auto status = recording.log.save(directory / log_file_name); !status) {
+    return status;
+  }
+  if (auto status = recording.base.at(0).save(directory / base_file_name); !status) {
+    return status;
+  }
+  return write_text(directory / history_file_name, history_text(recording.history));
+}
+
+faultfs::Result<scenarios::Recording> load_recording(const CaseFile& file,
+                                                     const std::filesystem::path& directory) {
+  if (!file.log_file || !file.base_file || !file.history_file) {
+    return fail("the plan names no kept recording (log, base and history lines)");
+  }
+  scenarios::Recording recording;
+  recording.config = file.config;
+  recording.seed = file.seed;
+  recording.commands = file.commands;
+  auto profile = faultfs::find_profile(file.profile);
+  auto log = faultfs::WriteLog::load(directory / *file.log_file);
+  auto base = faultfs::Image::load(directory / *file.base_file);
+  auto text = read_text(directory / *file.history_file);
+  for (const auto* problem : {profile ? nullptr : &profile.error(),
+                              log ? nullptr : &log.error(),
+                              base ? nullptr : &base.error(),
+                              text ? nullptr : &text.error()}) {
+    if (problem != nullptr) {
+      return fail(problem->message);
+    }
+  }
+  auto history = parse_history(*text);
+  if (!history) {
+    return fail(
+        fmt::format("{}: {}", (directory / *file.history_file).string(), history.error().message));
+  }
+  if (base->size_bytes() != file.config.disk_bytes) {
+    return fail(fmt::format("{} holds {} bytes, but the plan's disk has {}",
+                            (directory / *file.base_file).string(),
+                            base->size_bytes(),
+                            file.config.disk_bytes));
+  }
+  recording.profile = *profile;
+  recording.log = std::move(*log);
+  recording.base = {std::move(*base)};
+  recording.history = std::move(*history);
+  return recording;
+}
+
+}  // namespace runner

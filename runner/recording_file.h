@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "runner/case_file.h"
+#include "scenarios/recording.h"
+
+namespace runner {
+
+/// Names of the files that hold a recording beside its plan.txt.
+inline constexpr const char* log_file_name = "writes.log";
+inline constexpr const char* base_file_name = "before.img";
+inline constexpr const char* history_file_name = "history.jsonl";
+
+/// The history as JSON lines: one object for the store's geometry, then one for each operation.
+[[nodiscard]] std::string history_text(const scenarios::History& history);
+/// Error: the line, and what was wrong with it.
+[[nodiscard]] faultfs::Result<scenarios::History> parse_history(std::string_view text);
+
+/// Writes log, base image of disk 0 and history into `directory`.
+[[nodiscard]] faultfs::Status save_recording(const scenarios::Recording& recording,
+                                             const std::filesystem::path& directory);
+
+/// Reads what `file` (a plan in `directory`) names in its log, base and history lines.
+[[nodiscard]] faultfs::Result<scenarios::Recording> load_recording(
+    const CaseFile& file, const std::filesystem::path& directory);
+
+/// Writes `text` to `file`. Error: names the file and the reason.
+[[nodiscard]] faultfs::Status write_text(const std::filesystem::path& file, std::string_view text);
+
+}  // namespace runner

@@ -1,0 +1,289 @@
+#include "runner/shrink.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace runner {
+namespace {
+
+using Commands = std::vector<scenarios::Command>;
+
+class Shrinker {
+ public:
+  Shrinker(Prober& prober, Commands commands, Hint failing, const ShrinkOptions& options)
+      : prober_(prober),
+        commands_(std::move(commands)),
+        failing_(std::move(failing)),
+        options_(options),
+        deadline_(std::chrono::steady_clock::now() +
+                  std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                      std::chrono::duration<double>(options.seconds_max))) {}
+
+  faultfs::Status shrink_commands() {
+    bool smaller = true;
+    while (smaller && !bounded()) {
+      smaller = false;
+      for (std::size_t length = std::max<std::size_t>(1, commands_.size() / 2); length > 0;
+           length /= 2) {
+        auto dropped = drop_runs(length);
+        if (!dropped) {
+          return faultfs::fail(dropped.error().message);
+        }
+        smaller = smaller || *dropped;
+      }
+      auto cut = cut_sizes();
+      if (!cut) {
+        return faultfs::fail(cut.error().message);
+      }
+    }
+    return {};
+  }
+
+  faultfs::Status shrink_plan() {
+    each_needed_ = false;
+    bool smaller = true;
+    while (smaller && !bounded()) {
+      smaller = false;
+      for (auto step : {&Shrinker::earlier_point,
+                        &Shrinker::drop_fates,
+                        &Shrinker::whole_fates,
+                        &Shrinker::fewer_sectors}) {
+        auto done = (this->*step)();
+        if (!done) {
+          return faultfs::fail(done.error().message);
+        }
+        smaller = smaller || *done;
+      }
+    }
+    each_needed_ = !bounded();
+    return {};
+  }
+
+  Shrunk result() const {
+    return {commands_, failing_.plan, each_needed_, !bounded(), prober_.states()};
+  }
+
+ private:
+  bool bounded() const {
+    return prober_.states() >= options_.states_max || std::chrono::steady_clock::now() >= deadline_;
+  }
+
+  faultfs::Result<bool> accept_commands(Commands candidate) {
+    auto found = prober_.search(candidate, failing_);
+    if (!found) {
+      return faultfs::fail(found.error().message);
+    }
+    if (!*found) {
+      return false;
+    }
+    commands_ = std::move(candidate);
+    failing_ = **found;
+    return true;
+  }
+
+  /// Tries to leave out each run of `length` commands, last first: the end matters most, but what
+  /// comes after the failure does not matter at all.
+  faultfs::Result<bool> drop_runs(std::size_t length) {
+    bool any = false;
+    for (std::size_t end = commands_.size(); end >= length && !bounded(); --end) {
+      if (end > commands_.size()) {
+        continue;
+      }
+      Commands candidate = commands_;
+      candidate.erase(candidate.begin() + static_cast<std::ptrdiff_t>(end - length),
+                      candidate.begin() + static_cast<std::ptrdiff_t>(end));
+      if (candidate.empty()) {
+        continue;
+      }
+      auto accepted = accept_commands(std::move(candidate));
+      if (!accepted) {
+        return accepted;
+      }
+      any = any || *accepted;
+    }
+    return any;
+  }
+
+  /// Smaller bodies: a quarter, a half, three quarters of what is there.
+  faultfs::Result<bool> cut_sizes() {
+    bool any = false;
+    for (std::size_t index = 0; index < commands_.size(); ++index) {
+      const auto kind = commands_[index].kind;
+      if (kind != scenarios::CommandKind::put && kind != scenarios::CommandKind::begin) {
+        continue;
+      }
+      for (std::uint64_t quarter = 1; quarter < 4 && !bounded(); ++quarter) {
+        Commands candidate = commands_;
+        candidate[index].size = std::max<std::uint64_t>(1, candidate[index].size * quarter / 4);
+        candidate[index].offset = candidate[index].offset * quarter / 4;
+        if (candidate[index].size == commands_[index].size) {
+          continue;
+        }
+        auto accepted = accept_commands(std::move(candidate));
+        if (!accepted) {
+          return accepted;
+        }
+        any = any || *accepted;
+        if (*accepted) {
+          break;
+        }
+      }
+    }
+    return any;
+  }
+
+  faultfs::Result<bool> accept_plan(const faultfs::CrashPlan& candidate) {
+    if (bounded() || candidate == failing_.plan) {
+      return false;
+    }
+    auto broken = prober_.breaks(commands_, candidate);
+    if (broken && *broken) {
+      failing_.plan = candidate;
+    }
+    return broken;
+  }
+
+  /// Simpler ends first: no cut inside a request, a kill where no fate is needed, an earlier entry.
+  faultfs::Result<bool> earlier_point() {
+    bool any = false;
+    faultfs::CrashPlan plan = failing_.plan;
+    plan.point = {faultfs::CutKind::kill, plan.point.entry, false};
+    plan.fates.clear();
+    auto accepted = accept_plan(plan);
+    if (!accepted) {
+      return accepted;
+    }
+    any = *accepted;
+    while (failing_.plan.point.entry > 1) {
+      plan = failing_.plan;
+      --plan.point.entry;
+      plan.point.inside = false;
+      std::erase_if(plan.fates, [&](const auto& fate) { return fate.write > plan.point.entry; });
+      accepted = accept_plan(plan);
+      if (!accepted || !*accepted) {
+        break;
+      }
+      any = true;
+    }
+    if (!accepted) {
+      return accepted;
+    }
+    return any;
+  }
+
+  faultfs::Result<bool> drop_fates() {
+    bool any = false;
+    for (std::size_t length = std::max<std::size_t>(1, failing_.plan.fates.size() / 2); length > 0;
+         length /= 2) {
+      for (std::size_t end = failing_.plan.fates.size(); end >= length; --end) {
+        if (end > failing_.plan.fates.size()) {
+          continue;
+        }
+        faultfs::CrashPlan plan = failing_.plan;
+        plan.fates.erase(plan.fates.begin() + static_cast<std::ptrdiff_t>(end - length),
+                         plan.fates.begin() + static_cast<std::ptrdiff_t>(end));
+        auto accepted = accept_plan(plan);
+        if (!accepted) {
+          return accepted;
+        }
+        any = any || *accepted;
+      }
+    }
+    return any;
+  }
+
+  /// A torn or otherwise odd fate becomes a plain loss where that breaks the claim too.
+  faultfs::Result<bool> whole_fates() {
+    bool any = false;
+    for (std::size_t index = 0; index < failing_.plan.fates.size(); ++index) {
+      if (failing_.plan.fates[index].kind == faultfs::FateKind::lost) {
+        continue;
+      }
+      faultfs::CrashPlan plan = failing_.plan;
+      plan.fates[index] = {plan.fates[index].write, faultfs::FateKind::lost, {}, 0, 0};
+      auto accepted = accept_plan(plan);
+      if (!accepted) {
+        return accepted;
+      }
+      any = any || *accepted;
+    }
+    return any;
+  }
+
+  /// Fewer garbled sectors; fewer lost ones in a torn write (a longer prefix is kept).
+  faultfs::Result<bool> fewer_sectors() {
+    bool any = false;
+    for (std::size_t index = 0; index < failing_.plan.fates.size(); ++index) {
+      while (failing_.plan.fates[index].kind == faultfs::FateKind::garbled &&
+             failing_.plan.fates[index].sectors.size() > 1) {
+        faultfs::CrashPlan plan = failing_.plan;
+        plan.fates[index].sectors.pop_back();
+        auto accepted = accept_plan(plan);
+        if (!accepted) {
+          return accepted;
+        }
+        if (!*accepted) {
+          break;
+        }
+        any = true;
+      }
+      auto filled = fill_gaps(index);
+      if (!filled) {
+        return filled;
+      }
+      any = any || *filled;
+    }
+    return any;
+  }
+
+  /// In a torn write, keeps each sector below the last kept one that need not be lost.
+  faultfs::Result<bool> fill_gaps(std::size_t index) {
+    bool any = false;
+    const faultfs::Fate fate = failing_.plan.fates[index];
+    if (fate.kind != faultfs::FateKind::torn || fate.tear_bytes != 0 || fate.sectors.empty()) {
+      return any;
+    }
+    for (std::uint32_t sector = 0; sector < fate.sectors.back(); ++sector) {
+      if (std::ranges::binary_search(fate.sectors, sector)) {
+        continue;
+      }
+      faultfs::CrashPlan plan = failing_.plan;
+      plan.fates[index].sectors.push_back(sector);
+      std::ranges::sort(plan.fates[index].sectors);
+      auto accepted = accept_plan(plan);
+      if (!accepted) {
+        return accepted;
+      }
+      any = any || *accepted;
+    }
+    return any;
+  }
+
+  Prober& prober_;
+  Commands commands_;
+  Hint failing_;
+  ShrinkOptions options_;
+  std::chrono::steady_clock::time_point deadline_;
+  bool each_needed_ = false;
+};
+
+}  // namespace
+
+faultfs::Result<Shrunk> shrink(Prober& prober,
+                               std::vector<scenarios::Command> commands,
+                               const Hint& failing,
+                               const ShrinkOptions& options,
+                               bool keep_commands) {
+  Shrinker shrinker(prober, std::move(commands), failing, options);
+  if (!keep_commands) {
+    if (auto status = shrinker.shrink_commands(); !status) {
+      return faultfs::fail(status.error().message);
+    }
+  }
+  if (auto status = shrinker.shrink_plan(); !status) {
+    return faultfs::fail(status.error().message);
+  }
+  return shrinker.result();
+}
+
+}  // namespace runner

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+#include "runner/prober.h"
+
+namespace runner {
+
+struct ShrinkOptions {
+  std::uint64_t states_max = 60000;  ///< crash states to spend; the same on every machine
+  double seconds_max =
+      120;  ///< a bound for slow targets; reaching it makes the result depend on the machine
+};
+
+struct Shrunk {
+  std::vector<scenarios::Command> commands;
+  faultfs::CrashPlan plan;
+  bool each_fate_needed = false;  ///< undoing any one fate made the claim hold
+  bool finished = false;          ///< no further step helps; false: a bound was reached
+  std::uint64_t states = 0;
+};
+
+/// Makes a failing case smaller and keeps it failing: commands are dropped and sizes cut, then
+/// fates are dropped or made whole, then sectors, then the crash point moves earlier. Each accepted
+/// step was seen to break the property, so the result never passes. `log_size` is that of the log
+/// `plan` belongs to. `keep_commands`: only the plan shrinks (a kept recording cannot be made
+/// anew).
+[[nodiscard]] faultfs::Result<Shrunk> shrink(Prober& prober,
+                                             std::vector<scenarios::Command> commands,
+                                             const Hint& failing,
+                                             const ShrinkOptions& options,
+                                             bool keep_commands = false);
+
+}  // namespace runner

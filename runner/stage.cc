@@ -1,0 +1,80 @@
+#include "runner/stage.h"
+
+#include <cstdlib>
+#include <system_error>
+
+#include <fmt/format.h>
+
+namespace runner {
+namespace fs = std::filesystem;
+
+std::string to_text(DeviceKind kind) {
+  return kind == DeviceKind::memory ? "memory" : "fuse";
+}
+
+faultfs::Status Stage::mount() {
+  std::string directory = (options_.scratch / "powercut-stage-XXXXXX").string();
+  if (mkdtemp(directory.data()) == nullptr) {
+    return faultfs::fail(fmt::format("no directory can be made in {}: {}",
+                                     options_.scratch.string(),
+                                     std::generic_category().message(errno)));
+  }
+  directory_ = directory;
+  std::error_code error;
+  for (const char* part : {"mnt", "work"}) {
+    fs::create_directory(directory_ / part, error);
+    fs::permissions(directory_ / part, fs::perms::all, error);
+  }
+  fs::permissions(directory_, fs::perms::all, error);
+  faultfs::mount::MountOptions options;
+  options.directory = directory_ / "mnt";
+  options.pin_cpu = options_.pin_cpu;
+  auto mount = faultfs::mount::Mount::create(*device_, options);
+  if (!mount) {
+    return faultfs::fail(mount.error().message);
+  }
+  mount_ = std::move(*mount);
+  return {};
+}
+
+faultfs::Result<std::unique_ptr<Stage>> Stage::create(const scenarios::TargetConfig& config,
+                                                      const faultfs::DeviceProfile& profile,
+                                                      const StageOptions& options) {
+  std::unique_ptr<Stage> stage(new Stage());
+  stage->options_ = options;
+  auto device =
+      faultfs::Device::create(profile, {{scenarios::disk_name(config), config.disk_bytes}});
+  if (!device) {
+    return faultfs::fail(device.error().message);
+  }
+  stage->device_ = std::move(*device);
+  if (options.device == DeviceKind::fuse) {
+    if (auto status = stage->mount(); !status) {
+      return faultfs::fail(status.error().message);
+    }
+  }
+  const fs::path mnt = stage->mount_ ? stage->mount_->directory() : fs::path();
+  const fs::path work = stage->mount_ ? stage->directory_ / "work" : fs::path();
+  stage->rig_ = std::unique_ptr<scenarios::Rig>(
+      new scenarios::Rig{*stage->device_, mnt, work, options.pin_cpu});
+  auto target = scenarios::make_target(config, *stage->rig_);
+  if (!target) {
+    return faultfs::fail(target.error().message);
+  }
+  stage->target_ = std::move(*target);
+  return stage;
+}
+
+Stage::~Stage() {
+  if (target_) {
+    target_->kill();
+  }
+  target_.reset();
+  mount_.reset();
+  if (!directory_.empty()) {
+    std::error_code ignored;
+    fs::remove_all(directory_, ignored);
+  }
+}
+
+}  // namespace runner

@@ -1,0 +1,61 @@
+#include "runner/target_list.h"
+
+#include <algorithm>
+#include <ostream>
+
+#include <fmt/format.h>
+
+#include "engine/rock/config.h"
+#include "faultfs/base/bytes.h"
+#include "scenarios/targets/target.h"
+
+namespace runner {
+namespace {
+
+struct KnownTarget {
+  const char* name;
+  const char* story;
+};
+
+constexpr KnownTarget known_targets[] = {
+    {"engine", "powercut's own slot store (rock), in this process or as cache-engine on a mount"},
+    {"squid", "Squid with a rock cache_dir, unmodified, one process (-N), on a mount"},
+};
+
+}  // namespace
+
+int print_targets(std::ostream& out) {
+  bool all = true;
+  for (const auto& known : known_targets) {
+    scenarios::TargetConfig config;
+    config.target = known.name;
+    config.disk_bytes = default_disk_bytes(known.name);
+    const auto status = scenarios::available(config, config.target == "engine");
+    out << fmt::format(
+        "{:<8} {:<10} {}\n", known.name, status ? "ready" : "undecided", known.story);
+    if (!status) {
+      out << fmt::format("{:<8} {:<10} because {}\n", "", "", status.error().message);
+      all = false;
+    }
+  }
+  return all ? 0 : 3;
+}
+
+std::uint64_t default_disk_bytes(const std::string& target) {
+  using namespace faultfs::literals;
+  return target == "squid" ? 4_MiB : 1_MiB;
+}
+
+std::string gate_table(const RunSummary& summary) {
+  std::string text = "gate                     refused\n";
+  for (const auto gate : engine::rock::all_gates()) {
+    const std::string name(engine::rock::gate_name(gate));
+    const auto found = summary.gate_refusals.find(name);
+    const std::uint64_t count = found == summary.gate_refusals.end() ? 0 : found->second;
+    text += fmt::format(
+        "{:<24} {:>7}{}\n", name, count, count == 0 ? "   never seen to refuse in this run" : "");
+  }
+  return text;
+}
+
+}  // namespace runner
