@@ -1,4 +1,5 @@
 # Steps that .ci/main and .ci/test share; sourced, from the top of the tree.
+# shellcheck shell=bash
 set -euo pipefail
 unset POWERCUT_REWRITE  # a checking run never rewrites golden files
 

@@ -13,4 +13,8 @@ output=$(run-clang-tidy -p "$build" -quiet -j "${TIDY_JOBS:-1}" "$pattern" 2>&1)
 checked=$(grep -c '^clang-tidy' <<<"$output" || true)
 grep -vE '^clang-tidy|warnings? generated|^Suppressed|^Use -header-filter|^$' <<<"$output" || true
 echo "clang-tidy: $checked files below ${directory##*/}/"
+if [[ $checked -eq 0 ]]; then
+  echo "nothing was checked: is ${directory##*/} built in $build?"
+  exit 1
+fi
 exit "$status"
