@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "faultfs/device.h"
+
+namespace faultfs::control {
+
+/// Answers control lines (see commands.cc) on a local stream socket that only its owner can open,
+/// from a thread of its own. The destructor closes it and removes the socket file.
+class Server {
+ public:
+  /// A socket file without a listener (left by a killed process) is replaced. Error: names the path
+  /// and what is wrong with it. `device` must outlive the server.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> create(Device& device,
+                                                              const std::filesystem::path& socket);
+  virtual ~Server() = default;
+  [[nodiscard]] virtual const std::filesystem::path& socket() const = 0;
+
+ protected:
+  Server() = default;
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+};
+
+}  // namespace faultfs::control
