@@ -38,7 +38,8 @@ SourceTree tree_with(const std::string& path, const std::string& text) {
     }
     const std::string build = std::string(room) + "/CMakeLists.txt";
     tree.push_back(make_file(
-        build, "a.cc b_test.cc c_bench.cc generate.cc child.cc session.cc main.cc seed.cc"));
+        build,
+        "a.cc b_test.cc c_bench.cc generate.cc child.cc session.cc main.cc command_line.cc"));
   }
   tree.push_back(make_file(path, text));
   return tree;
@@ -151,13 +152,13 @@ std::vector<Planted> word_cases() {
       {"banned_words",
        "scenarios/a.cc",
        "std::random_device device;\n",
-       "ask runner/seed.h",
-       "runner/seed.cc",
+       "comes from --seed",
+       "runner/command_line.cc",
        "std::random_device device;\n"},
       {"banned_words",
        "runner/a.cc",
        "const auto seed = std::time(nullptr);\n",
-       "ask runner/seed.h",
+       "comes from --seed",
        "runner/a.cc",
        "const double time = elapsed_time(nullptr);\n"},
       {"banned_words",
