@@ -1,0 +1,174 @@
+// `powercut mount` shows disks of the fault device in a directory until it is told to stop, by
+// SIGINT, SIGTERM or `umount`; `powercut ctl` speaks to it over its control socket.
+
+#include "runner/device_commands.h"
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "faultfs/base/bytes.h"
+#include "faultfs/control/client.h"
+#include "faultfs/control/server.h"
+#include "faultfs/mount/mount.h"
+#include "runner/sandbox.h"
+
+namespace runner {
+namespace {
+
+namespace fs = std::filesystem;
+enum ExitCode : int { done = 0, usage = 2, undecided = 3 };
+
+struct MountWords {
+  CLI::App* app = nullptr;
+  std::string directory, profile = "ssd_4k_volatile", socket;
+  std::vector<std::string> disks;
+};
+
+struct ControlWords {
+  CLI::App* app = nullptr;
+  std::string socket;
+  std::vector<std::string> words;
+};
+
+faultfs::Result<faultfs::DiskSpec> parse_disk(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos) {
+    return faultfs::fail(fmt::format("--disk {} wants NAME:SIZE, such as disk0:64M", text));
+  }
+  auto size = faultfs::parse_size(text.substr(colon + 1));
+  if (!size) {
+    return faultfs::fail(fmt::format("--disk {}: {}", text, size.error().message));
+  }
+  return faultfs::DiskSpec{text.substr(0, colon), *size};
+}
+
+/// Waits for a signal to stop, or for the mount to go: its file system is another one then.
+void wait_for_end(const fs::path& directory, const sigset_t& signals) {
+  const timespec half_second{0, 500'000'000};
+  while (sigtimedwait(&signals, nullptr, &half_second) < 0) {
+    std::error_code gone;
+    if (fs::is_empty(directory, gone) || gone) {
+      return;
+    }
+  }
+}
+
+int mount_disks(const MountWords& words, std::ostream& out, std::ostream& error) {
+  const auto complain = [&](const std::string& message, int code) {
+    error << "powercut: " << message << "\n";
+    return code;
+  };
+  auto profile = faultfs::find_profile(words.profile);
+  if (!profile) {
+    return complain(profile.error().message, usage);
+  }
+  std::vector<faultfs::DiskSpec> disks;
+  for (const auto& text : words.disks) {
+    auto disk = parse_disk(text);
+    if (!disk) {
+      return complain(disk.error().message, usage);
+    }
+    disks.push_back(*disk);
+  }
+  auto device = faultfs::Device::create(*profile, disks);
+  if (!device) {
+    return complain(device.error().message, usage);
+  }
+  // Blocked before any thread starts, so that all of them leave the signals to `wait_for_end`.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    sigaddset(&signals, signal);
+  }
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::error_code not_there;
+  const fs::path directory = fs::absolute(words.directory);
+  if (!fs::is_directory(directory, not_there)) {
+    return complain(fmt::format("{} is no directory to mount on", words.directory), usage);
+  }
+  auto mount = faultfs::mount::Mount::create(**device, {directory, true, -1});
+  if (!mount) {
+    return complain("undecided, because " + mount.error().message, undecided);
+  }
+  fs::path socket = words.socket;
+  if (socket.empty()) {
+    auto registry = registry_directory();
+    if (!registry) {
+      return complain(registry.error().message, undecided);
+    }
+    socket = *registry / (scratch_name("control") + ".sock");
+  }
+  auto server = faultfs::control::Server::create(**device, socket);
+  if (!server) {
+    return complain(server.error().message, usage);
+  }
+  if (auto status = register_mount({-1, directory, socket}); !status) {
+    return complain(status.error().message, undecided);
+  }
+  out << fmt::format("{} disk{} at {} ({})\ncontrol  powercut ctl --socket {} status\n",
+                     disks.size(),
+                     disks.size() == 1 ? "" : "s",
+                     directory.string(),
+                     profile->name,
+                     socket.string());
+  out.flush();
+  wait_for_end(directory, signals);
+  forget_mount();
+  return done;
+}
+
+int control(const ControlWords& words, std::ostream& out, std::ostream& error) {
+  fs::path socket = words.socket;
+  if (socket.empty()) {
+    const auto mounts = live_mounts();
+    if (mounts.size() != 1) {
+      error << fmt::format("powercut: {} mounts are served here; name one with --socket\n",
+                           mounts.size());
+      return usage;
+    }
+    socket = mounts.front().socket;
+  }
+  auto answer = faultfs::control::request(socket, faultfs::control::line_of(words.words));
+  if (!answer) {
+    error << "powercut: " << answer.error().message << "\n";
+    return usage;
+  }
+  out << *answer << "\n";
+  return done;
+}
+
+}  // namespace
+
+std::function<int(std::ostream&, std::ostream&)> add_device_commands(CLI::App& app) {
+  auto mount = std::make_shared<MountWords>();
+  mount->app =
+      app.add_subcommand("mount", "the fault device alone: disks in a directory, for any program");
+  mount->app->add_option("directory", mount->directory, "an empty directory")->required();
+  mount->app->add_option("--disk", mount->disks, "NAME:SIZE, such as disk0:64M (repeatable)")
+      ->required();
+  mount->app->add_option("--profile", mount->profile, "device profile")->capture_default_str();
+  mount->app->add_option(
+      "--socket", mount->socket, "control socket (default: a private one, printed)");
+  auto ctl = std::make_shared<ControlWords>();
+  ctl->app =
+      app.add_subcommand("ctl",
+                         "control a mount: cut now | cut at-request N | cut at-mark TEXT | disarm "
+                         "| mark TEXT | snapshot DIR | "
+                         "swap DISK FILE | power-on | reset | counters | log save FILE | status");
+  ctl->app->add_option(
+      "--socket", ctl->socket, "its control socket (default: the only mount there is)");
+  ctl->app->add_option("words", ctl->words, "what to do")->required();
+  return [mount, ctl](std::ostream& out, std::ostream& error) {
+    return mount->app->parsed() ? mount_disks(*mount, out, error) : control(*ctl, out, error);
+  };
+}
+
+}  // namespace runner

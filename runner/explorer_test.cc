@@ -1,0 +1,190 @@
+#include "runner/explorer.h"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "faultfs/base/random.h"
+#include "runner/explorers/draw.h"
+
+namespace runner {
+namespace {
+
+using namespace faultfs::literals;
+
+struct Log {
+  std::vector<faultfs::Image> base{faultfs::Image(1_MiB)};
+  faultfs::WriteLog log;
+
+  Log& write(std::uint64_t offset_bytes, std::uint64_t size_bytes, bool fua = false) {
+    const faultfs::Bytes bytes(size_bytes, std::byte{static_cast<unsigned char>(log.size() + 1)});
+    log.add_write(0, offset_bytes, bytes, fua, log.size());
+    return *this;
+  }
+  Log& flush() {
+    log.add_flush(0, log.size());
+    return *this;
+  }
+};
+
+faultfs::DeviceProfile profile(std::string_view name) {
+  return *faultfs::find_profile(name);
+}
+
+std::vector<faultfs::CrashPlan> all_plans(const faultfs::CrashModel& model,
+                                          ExplorerOptions options) {
+  auto explorer = make_explorer(model, options);
+  EXPECT_TRUE(explorer.has_value());
+  std::vector<faultfs::CrashPlan> plans;
+  while (auto plan = (*explorer)->next()) {
+    plans.push_back(*plan);
+  }
+  return plans;
+}
+
+std::size_t distinct(const std::vector<faultfs::CrashPlan>& plans) {
+  std::set<std::string> texts;
+  for (const auto& plan : plans) {
+    texts.insert(faultfs::to_text(plan));
+  }
+  return texts.size();
+}
+
+/// A log drawn from `seed`: odd sizes and offsets, flushes and FUA here and there.
+Log random_log(std::uint64_t seed) {
+  faultfs::Random random(seed);
+  Log log;
+  const std::uint64_t requests = 1 + random.below(20);
+  for (std::uint64_t at = 0; at < requests; ++at) {
+    if (random.chance(1, 6)) {
+      log.flush();
+    } else {
+      log.write(random.below(900000), 1 + random.below(40000), random.chance(1, 5));
+    }
+  }
+  return log;
+}
+
+TEST(Explorers, EveryPlanIsLegalOnEveryProfile) {
+  std::uint64_t plans_seen = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    const Log log = random_log(seed);
+    for (const auto& device : faultfs::all_profiles()) {
+      faultfs::CrashModel model(log.base, log.log, device);
+      for (const auto& name : explorer_names()) {
+        for (const auto& plan : all_plans(model, {name, seed, 1, 60})) {
+          const auto legal = model.check(plan);
+          ASSERT_TRUE(legal.has_value())
+              << name << " on " << device.name << ": " << legal.error().message << "\n"
+              << faultfs::to_text(plan);
+          ++plans_seen;
+        }
+      }
+    }
+  }
+  EXPECT_GT(plans_seen, 100000U);
+}
+
+// n writes of one page, no flush: at point i there are i volatile writes, so i + 1 in-order losses
+// and one kill.
+TEST(Explorers, PrefixCountsEveryInOrderLossAndKill) {
+  Log log;
+  constexpr std::size_t n = 7;
+  for (std::size_t at = 0; at < n; ++at) {
+    log.write(at * 4096, 4096);
+  }
+  faultfs::CrashModel model(log.base, log.log, profile("ssd_4k_volatile"));
+  const auto plans = all_plans(model, {"prefix", 0, 0, 0});
+  EXPECT_EQ(plans.size(), n * (n + 1) / 2 + n + n);
+  EXPECT_EQ(distinct(plans), plans.size());
+}
+
+TEST(Explorers, PrefixCutsAKillAtEveryPageOfTheWriteInFlight) {
+  Log log;
+  log.write(4096, 16384);
+  faultfs::CrashModel model(log.base, log.log, profile("disk_4k_write_through"));
+  // Three page boundaries inside, the kill after, and the power cut after.
+  EXPECT_EQ(all_plans(model, {"prefix", 0, 0, 0}).size(), 5U);
+}
+
+// At a point with i volatile writes and k deviations: sum over j ≤ k of C(i, j), twice (from all
+// kept, from all lost), less what both name when i ≤ 2k.
+TEST(Explorers, BoundedCountsAreTheClosedFormula) {
+  Log log;
+  constexpr std::uint64_t n = 8;
+  for (std::uint64_t at = 0; at < n; ++at) {
+    log.write(at * 4096, 4096);
+  }
+  faultfs::CrashModel model(log.base, log.log, profile("ssd_4k_volatile"));
+  const auto plans = all_plans(model, {"bounded", 0, 1, 0});
+  std::uint64_t expected = 0;
+  for (std::uint64_t i = 1; i <= n; ++i) {
+    const std::uint64_t all = std::uint64_t{1} << i;
+    expected += std::min(2 * (1 + i), all);
+  }
+  EXPECT_EQ(plans.size(), expected);
+  EXPECT_EQ(distinct(plans), plans.size());
+}
+
+// With k as large as the number of writes, bounded gives every subset exactly once.
+TEST(Explorers, BoundedWithoutABoundIsExhaustive) {
+  Log log;
+  constexpr std::uint64_t n = 6;
+  for (std::uint64_t at = 0; at < n; ++at) {
+    log.write(at * 4096, 4096);
+  }
+  faultfs::CrashModel model(log.base, log.log, profile("ssd_4k_volatile"));
+  const auto plans = all_plans(model, {"bounded", 0, n, 0});
+  EXPECT_EQ(plans.size(), (std::uint64_t{1} << (n + 1)) - 2);
+  EXPECT_EQ(distinct(plans), plans.size());
+}
+
+TEST(Explorers, SameSeedSamePlansAnotherSeedOthers) {
+  const Log log = random_log(3);
+  faultfs::CrashModel model(log.base, log.log, profile("ssd_512_volatile"));
+  EXPECT_TRUE(all_plans(model, {"mixed", 5, 0, 200}) == all_plans(model, {"mixed", 5, 0, 200}));
+  EXPECT_FALSE(all_plans(model, {"mixed", 5, 0, 200}) == all_plans(model, {"mixed", 6, 0, 200}));
+}
+
+TEST(Explorers, RandomReachesEveryKindOfFateTheProfileAllows) {
+  const Log log = random_log(11);
+  std::set<faultfs::FateKind> kinds;
+  bool torn_inside = false;
+  for (const auto& device : faultfs::all_profiles()) {
+    faultfs::CrashModel model(log.base, log.log, device);
+    for (const auto& plan : all_plans(model, {"random", 1, 0, 600})) {
+      for (const auto& fate : plan.fates) {
+        kinds.insert(fate.kind);
+        torn_inside = torn_inside || fate.tear_bytes > 0;
+      }
+    }
+  }
+  EXPECT_TRUE(kinds.contains(faultfs::FateKind::lost));
+  EXPECT_TRUE(kinds.contains(faultfs::FateKind::torn));
+  EXPECT_TRUE(kinds.contains(faultfs::FateKind::garbled));
+  EXPECT_TRUE(kinds.contains(faultfs::FateKind::misdirected));
+  EXPECT_TRUE(torn_inside);
+}
+
+TEST(Explorers, UnknownNameIsRefusedWithTheAllowedOnes) {
+  const Log log;
+  faultfs::CrashModel model(log.base, log.log, profile("ssd_4k_volatile"));
+  auto explorer = make_explorer(model, {"psychic", 0, 0, 0});
+  ASSERT_FALSE(explorer.has_value());
+  EXPECT_EQ(explorer.error().message,
+            "\"psychic\" is no explorer; allowed: prefix, bounded, random, mixed");
+}
+
+TEST(Explorers, SayWhatTheyLeaveOut) {
+  const Log log = random_log(4);
+  faultfs::CrashModel model(log.base, log.log, profile("ssd_4k_volatile"));
+  for (const auto& name : explorer_names()) {
+    auto explorer = make_explorer(model, {name, 0, 1, 10});
+    while ((*explorer)->next()) {
+    }
+    EXPECT_FALSE((*explorer)->unexplored().empty()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace runner
