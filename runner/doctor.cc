@@ -12,7 +12,6 @@
 
 #include <fmt/format.h>
 
-#include "faultfs/base/bytes.h"
 #include "faultfs/mount/mount.h"
 #include "runner/sandbox.h"
 #include "scenarios/process/child.h"

@@ -21,6 +21,8 @@ struct Banned {
 };
 
 constexpr std::string_view seeded = "draw from faultfs/base/random.h with a seed that is printed";
+constexpr std::string_view from_seed =
+    "the campaign's seed comes from --seed; draw parts of it by mix()";
 constexpr std::string_view bounded =
     "wait for the condition itself, with a bound; where that needs a pause, say why on the line "
     "before: \"// pause: …\"";
@@ -35,21 +37,9 @@ constexpr std::array<Banned, 28> banned = {{
     {"default_random_engine", Where::everywhere, "", "", seeded},
     {"uniform_int_distribution", Where::everywhere, "", "", seeded},
     {"random_shuffle", Where::everywhere, "", "", seeded},
-    {"random_device",
-     Where::everywhere,
-     "",
-     "runner/command_line.cc",
-     "the campaign's seed comes from --seed; draw parts of it by mix()"},
-    {"time(nullptr)",
-     Where::everywhere,
-     "",
-     "",
-     "the campaign's seed comes from --seed; draw parts of it by mix()"},
-    {"time(NULL)",
-     Where::everywhere,
-     "",
-     "",
-     "the campaign's seed comes from --seed; draw parts of it by mix()"},
+    {"random_device", Where::everywhere, "", "runner/command_line.cc", from_seed},
+    {"time(nullptr)", Where::everywhere, "", "", from_seed},
+    {"time(NULL)", Where::everywhere, "", "", from_seed},
     {"chrono", Where::sources, "properties/", "", no_clock},
     {"chrono", Where::sources, "engine/rock/", "", no_clock},
     {"clock_gettime(", Where::sources, "properties/", "", no_clock},
