@@ -42,7 +42,7 @@ struct Piece {
     unwritten,  ///< zeros
     garbage,    ///< nobody's bytes
   };
-  std::uint64_t begin = 0, end = 0;  ///< offsets in the body served
+  std::uint64_t begin = 0, end = 0;  ///< offsets in the object's body, as served
   Kind kind = Kind::garbage;
   Key key = 0;
   PutNumber put = 0;

@@ -11,7 +11,7 @@ namespace scenarios {
 /// thread-safe.
 class BodyLibrary {
  public:
-  /// All bytes of the body; valid until the next call.
+  /// All bytes of the body; valid as long as this library.
   [[nodiscard]] faultfs::ByteView body(const BodyId& id);
 
  private:

@@ -41,6 +41,16 @@ struct Command {
   [[nodiscard]] bool operator==(const Command&) const = default;
 };
 
+/// Limits of what a line may say: every body fits its lines, and memory.
+constexpr Key key_max = 9'999'999;
+constexpr std::uint64_t body_bytes_max = 256U << 20U;
+constexpr std::uint64_t header_bytes_max = 64U << 10U;
+
+/// True for a get of the whole object (its size is 0).
+[[nodiscard]] inline bool asks_whole(const Command& get) {
+  return get.offset == 0 && get.size == 0;
+}
+
 [[nodiscard]] std::string to_text(const Command& command);
 /// Error: quotes the line, says what was wrong and what is allowed.
 [[nodiscard]] faultfs::Result<Command> parse_command(std::string_view line);

@@ -37,17 +37,18 @@ struct Recording {
                                                 std::uint64_t seed,
                                                 const std::vector<Command>& commands);
 
-/// What was seen of one crash state.
+/// What was seen of one crash state. Phases that were not reached (the target died, the rebuild did
+/// not end) or not asked for are empty.
 struct Examination {
   faultfs::CrashPoint point;
-  Outcome started = Outcome::done;  ///< lost: it died or never became ready
-  std::string start_detail;
+  Outcome started = Outcome::done;  ///< lost: it died, at a start or later, or never became ready
+  std::string start_detail;         ///< when, and why
   bool recovery_ended = true;
   std::vector<Reading> after_recovery;  ///< every key of the history
   std::optional<Structure> structure;
-  std::vector<Reading> after_reopen;  ///< killed and started again: recovery is stable
-  std::vector<Operation> traffic;     ///< further puts and purges, all acknowledged or refused
-  std::vector<Reading> after_traffic;
+  std::vector<Reading> after_reopen;   ///< killed and started again: recovery is stable
+  std::vector<Operation> traffic;      ///< further puts and purges, all acknowledged or refused
+  std::vector<Reading> after_traffic;  ///< every key of the history, then those of the traffic
   std::optional<Structure> structure_after_traffic;
   std::vector<Reading> after_last_restart;  ///< killed once more after the traffic
   std::optional<Death> death;

@@ -31,6 +31,14 @@ struct TargetConfig {
 /// True when the first word of `line` is one of those.
 [[nodiscard]] bool is_config_line(std::string_view line);
 [[nodiscard]] faultfs::Status parse_config_line(std::string_view line, TargetConfig& config);
+/// How the target lays its storage out.
+struct Geometry {
+  std::uint32_t units = 0;          ///< allocation units (slots); 0: unknown
+  std::uint32_t unit_bytes = 0;     ///< of one of them
+  std::uint32_t unit_overhead = 0;  ///< bytes at the start of each that hold no payload
+};
+/// With units of `unit_bytes` (0: as configured).
+[[nodiscard]] Geometry geometry(const TargetConfig& config, std::uint32_t unit_bytes = 0);
 /// Ok where every word is one this build knows (target, store, preset, gates …) and sizes fit.
 [[nodiscard]] faultfs::Status check(const TargetConfig& config);
 

@@ -1,0 +1,321 @@
+// A history is drawn in two steps, both with RapidCheck's generators on one random source.
+//
+// First the swarm (Groce et al. 2012): which kinds of commands this history has at all, how large
+// its objects are and how many keys it uses. A history that has everything seldom does one thing
+// often; one without purges and restarts overwrites until the store wraps.
+//
+// Then the commands, one after another, knowing which uploads are open and whether a rebuild is
+// under way, so that most of them do something. They end wherever they end: usually in the middle
+// of activity that no sync has followed, because that is where crash points matter.
+
+#include "scenarios/generate.h"
+
+#include <algorithm>
+
+#include <rapidcheck.h>
+
+#include "scenarios/targets/config.h"
+
+namespace scenarios {
+
+namespace {
+
+constexpr std::uint32_t slots_max = 13;
+constexpr std::uint32_t metadata_bytes = 80;  // about what key and header take of the first slot
+
+enum class Sizes { equal, few, boundary, any };
+
+struct Swarm {
+  std::vector<CommandKind> kinds;    ///< each as often as its weight
+  std::vector<std::uint64_t> sizes;  ///< empty: any
+  std::uint64_t size_max = 1;
+  std::uint32_t keys = 1;
+  std::uint32_t commands = 1;
+  bool may_end_with_restart = false;
+};
+
+/// What the commands so far have left behind.
+struct Situation {
+  std::vector<Key> open;    ///< uploads begun and not ended
+  std::vector<Key> stored;  ///< keys that were put
+  bool rebuilding = false;
+  Key next_key = 0;  ///< for histories without overwrites
+  std::uint64_t units_used = 0;
+};
+
+template <typename Number>
+Number between(Number least, Number most) {
+  return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<Number>(least, most + 1));
+}
+
+bool chance(int numerator, int denominator) {
+  return between(1, denominator) <= numerator;
+}
+
+template <typename T>
+T one_of(const std::vector<T>& values) {
+  return values[between<std::size_t>(0, values.size() - 1)];
+}
+
+std::uint64_t payload_bytes(const GenerateOptions& options) {
+  return options.slot_bytes - 128;
+}
+
+std::uint32_t unit_count(const GenerateOptions& options) {
+  TargetConfig config;
+  config.slot_bytes = options.slot_bytes;
+  config.disk_bytes = options.disk_bytes;
+  return geometry(config).units;
+}
+
+/// The largest body that fits `slots` slots.
+std::uint64_t body_of_slots(const GenerateOptions& options, std::uint64_t slots) {
+  return slots * payload_bytes(options) - metadata_bytes;
+}
+
+std::uint64_t any_size_of(const GenerateOptions& options, std::uint64_t slots) {
+  const std::uint64_t most = body_of_slots(options, slots);
+  return between<std::uint64_t>(slots == 1 ? 1 : body_of_slots(options, slots - 1) + 1, most);
+}
+
+void choose_sizes(const GenerateOptions& options, bool fills, Swarm& swarm) {
+  const std::uint32_t most = std::clamp(unit_count(options) / 3, 1U, slots_max);
+  const std::uint32_t least = fills ? std::max(1U, most / 2) : 1;
+  const auto style = between(0, 3);
+  swarm.size_max = body_of_slots(options, most);
+  switch (static_cast<Sizes>(style)) {
+    case Sizes::equal:
+      swarm.sizes = {any_size_of(options, between(least, most))};
+      break;
+    case Sizes::few:
+      for (int i = 0; i < 3; ++i) {
+        swarm.sizes.push_back(any_size_of(options, between(least, most)));
+      }
+      break;
+    case Sizes::boundary:
+      // Around the place where one more byte needs one more slot.
+      for (int i = 0; i < 3; ++i) {
+        const std::uint64_t edge = body_of_slots(options, between(least, most));
+        swarm.sizes.push_back(edge + between<std::uint64_t>(0, 2 * metadata_bytes) -
+                              metadata_bytes);
+      }
+      break;
+    case Sizes::any:
+      break;
+  }
+}
+
+void add_kind(Swarm& swarm, CommandKind kind, std::size_t weight) {
+  swarm.kinds.insert(swarm.kinds.end(), weight, kind);
+}
+
+/// Adds `kind` with a chance, where the target can do it.
+void maybe_add_kind(Swarm& swarm, CommandKind kind, bool possible, std::size_t weight) {
+  // Drawn even where it is not possible, so that a target that can do more has the same histories
+  // otherwise.
+  if (chance(1, 2) && possible) {
+    add_kind(swarm, kind, weight);
+  }
+}
+
+Swarm choose_swarm(const GenerateOptions& options) {
+  Swarm swarm;
+  const Traits& can = options.traits;
+  const bool fills = chance(1, 4) && options.overwrites;
+  choose_sizes(options, fills, swarm);
+  add_kind(swarm, CommandKind::put, 8);
+  const bool slow = chance(1, 2) && can.slow_put;
+  if (slow) {
+    add_kind(swarm, CommandKind::begin, 4);
+    add_kind(swarm, CommandKind::more, 4);
+    add_kind(swarm, CommandKind::finish, 3);
+  }
+  maybe_add_kind(swarm, CommandKind::abort, slow && options.overwrites, 2);
+  maybe_add_kind(swarm, CommandKind::get, true, 2);
+  maybe_add_kind(swarm, CommandKind::purge, can.purge && options.overwrites, 2);
+  maybe_add_kind(swarm, CommandKind::update, can.header_update && options.overwrites, 3);
+  maybe_add_kind(swarm, CommandKind::sync, can.sync, 2);
+  maybe_add_kind(swarm, CommandKind::kill, true, 1);
+  maybe_add_kind(swarm, CommandKind::kill_sliced, can.sliced_rebuild, 1);
+  maybe_add_kind(swarm, CommandKind::power_cut, true, 1);
+  maybe_add_kind(swarm, CommandKind::stop, true, 1);
+  if (chance(1, 4) && can.reformats && options.overwrites) {
+    add_kind(swarm, CommandKind::reformat, 1);
+  }
+  swarm.keys = fills ? options.keys + unit_count(options) / slots_max : options.keys;
+  swarm.keys = between(std::min(2U, swarm.keys), std::max(2U, swarm.keys));
+  const std::uint32_t most = std::max(2U, options.commands_max);
+  swarm.commands = between(std::min(4U, most), most);
+  swarm.may_end_with_restart = chance(1, 4);
+  return swarm;
+}
+
+std::uint64_t any_size(const Swarm& swarm) {
+  return swarm.sizes.empty() ? between<std::uint64_t>(1, swarm.size_max) : one_of(swarm.sizes);
+}
+
+/// The key and size of a put or begin.
+void choose_object(const GenerateOptions& options,
+                   const Swarm& swarm,
+                   Situation& now,
+                   Command& command) {
+  command.key = options.overwrites ? between(Key{0}, swarm.keys - 1) : now.next_key++;
+  command.size = any_size(swarm);
+  now.units_used += command.size / payload_bytes(options) + 1;
+  std::erase(now.open, command.key);
+  now.stored.push_back(command.key);
+}
+
+void choose_upload(Situation& now, Command& command) {
+  command.key = one_of(now.open);
+  if (command.kind != CommandKind::more) {
+    std::erase(now.open, command.key);
+  }
+}
+
+void choose_range(const Swarm& swarm, Command& command) {
+  command.offset = between<std::uint64_t>(0, swarm.size_max);
+  command.size = between<std::uint64_t>(1, swarm.size_max);
+}
+
+void choose_cut(Command& command) {
+  const int style = between(0, 5);
+  command.cut = style == 0   ? Command::CutStyle::all_lost
+                : style == 1 ? Command::CutStyle::all_kept
+                             : Command::CutStyle::random;
+  if (command.cut == Command::CutStyle::random) {
+    command.seed = between<std::uint64_t>(0, UINT32_MAX);
+  }
+}
+
+/// A slot size beside the configured one, such that some slots fit the disk.
+std::uint64_t other_slot_bytes(const GenerateOptions& options) {
+  const std::uint64_t smaller = std::max<std::uint64_t>(1024, options.slot_bytes / 2);
+  const std::uint64_t larger = std::min<std::uint64_t>(1U << 20U, options.slot_bytes * 2ULL);
+  const bool fits = options.disk_bytes >= 16384 + 8 * larger;
+  return one_of(std::vector<std::uint64_t>{smaller, fits ? larger : smaller, options.slot_bytes});
+}
+
+bool is_restart(CommandKind kind) {
+  switch (kind) {
+    case CommandKind::stop:
+    case CommandKind::kill:
+    case CommandKind::kill_sliced:
+    case CommandKind::power_cut:
+    case CommandKind::reformat:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// The kind of the next command: what the swarm has, but nothing that could do nothing.
+CommandKind choose_kind(const GenerateOptions& options, const Swarm& swarm, const Situation& now) {
+  if (now.rebuilding && chance(1, 3)) {
+    return CommandKind::tick;
+  }
+  CommandKind kind = one_of(swarm.kinds);
+  switch (kind) {
+    case CommandKind::more:
+    case CommandKind::finish:
+    case CommandKind::abort:
+      kind = now.open.empty() ? CommandKind::begin : kind;
+      break;
+    case CommandKind::get:
+    case CommandKind::purge:
+    case CommandKind::update:
+      kind = now.stored.empty() ? CommandKind::put : kind;
+      break;
+    default:
+      break;
+  }
+  // Without overwrites there are no evictions either.
+  const bool full = now.units_used + slots_max + 1 > unit_count(options);
+  const bool puts = kind == CommandKind::put || kind == CommandKind::begin;
+  return puts && full && !options.overwrites ? CommandKind::get : kind;
+}
+
+void note_restart(const Command& command, Situation& now) {
+  now.open.clear();
+  now.rebuilding = command.kind == CommandKind::kill_sliced;
+  if (command.kind == CommandKind::reformat) {
+    now.stored.clear();
+  }
+}
+
+Command any_command(const GenerateOptions& options, const Swarm& swarm, Situation& now) {
+  Command command;
+  command.kind = choose_kind(options, swarm, now);
+  switch (command.kind) {
+    case CommandKind::put:
+      choose_object(options, swarm, now, command);
+      break;
+    case CommandKind::begin:
+      choose_object(options, swarm, now, command);
+      command.offset = between<std::uint64_t>(0, command.size);
+      now.open.push_back(command.key);
+      break;
+    case CommandKind::more:
+      command.size = between<std::uint64_t>(1, std::max<std::uint64_t>(1, swarm.size_max / 3));
+      [[fallthrough]];
+    case CommandKind::finish:
+    case CommandKind::abort:
+      choose_upload(now, command);
+      break;
+    case CommandKind::get:
+      if (!now.stored.empty()) {
+        command.key = one_of(now.stored);
+      }
+      if (options.traits.range && chance(1, 3)) {
+        choose_range(swarm, command);
+      }
+      break;
+    case CommandKind::purge:
+      command.key = one_of(now.stored);
+      break;
+    case CommandKind::update:
+      command.key = one_of(now.stored);
+      // A header takes at most a quarter of a slot.
+      command.size = one_of(std::vector<std::uint64_t>{
+          0, options.slot_bytes / 16, options.slot_bytes / 5, options.slot_bytes / 4});
+      break;
+    case CommandKind::power_cut:
+      choose_cut(command);
+      break;
+    case CommandKind::tick:
+      command.size = between<std::uint64_t>(1, 3);
+      break;
+    case CommandKind::reformat:
+      command.size = other_slot_bytes(options);
+      break;
+    default:
+      break;
+  }
+  if (is_restart(command.kind)) {
+    note_restart(command, now);
+  }
+  return command;
+}
+
+std::vector<Command> any_history(const GenerateOptions& options) {
+  const Swarm swarm = choose_swarm(options);
+  Situation now;
+  std::vector<Command> commands;
+  for (std::uint32_t i = 0; i < swarm.commands; ++i) {
+    commands.push_back(any_command(options, swarm, now));
+  }
+  // A restart at the end leaves a log of nothing but its recovery: worth it sometimes.
+  while (!swarm.may_end_with_restart && !commands.empty() && is_restart(commands.back().kind)) {
+    commands.pop_back();
+  }
+  return commands;
+}
+
+}  // namespace
+
+std::vector<Command> generate(std::uint64_t seed, const GenerateOptions& options) {
+  const auto history = rc::gen::exec([&options] { return any_history(options); });
+  return history(rc::Random(seed), rc::kNominalSize).value();
+}
+
+}  // namespace scenarios

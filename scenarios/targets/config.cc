@@ -1,0 +1,215 @@
+#include "scenarios/targets/config.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "engine/rock/config.h"
+#include "faultfs/base/bytes.h"
+
+namespace scenarios {
+
+namespace {
+
+using faultfs::fail;
+using faultfs::size_text;
+
+constexpr std::array<std::string_view, 9> line_words = {
+    "target", "store", "preset", "without-gate", "allocator", "policy", "slot", "disk", "program"};
+constexpr std::uint64_t header_bytes = 16384;  // both stores keep this much before their slots
+constexpr std::uint32_t engine_slot_overhead = 128, squid_slot_overhead = 40;
+constexpr std::uint32_t slot_bytes_min = 1024, slot_bytes_max = 1U << 20U;
+constexpr std::uint64_t slots_min = 4;
+
+/// Error unless `word` is one of `allowed`.
+faultfs::Status one_of(std::string_view what,
+                       std::string_view word,
+                       std::initializer_list<std::string_view> allowed) {
+  if (std::find(allowed.begin(), allowed.end(), word) != allowed.end()) {
+    return {};
+  }
+  std::string list;
+  for (const std::string_view each : allowed) {
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", each.empty() ? "nothing" : each);
+  }
+  return fail(fmt::format("{} '{}' is not known; allowed: {}", what, word, list));
+}
+
+faultfs::Status check_engine(const TargetConfig& config) {
+  if (const auto store = one_of("store", config.store, {"rock"}); !store) {
+    return store;
+  }
+  if (const auto preset = engine::rock::find_preset(config.preset); !preset) {
+    return fail(preset.error().message);
+  }
+  for (const std::string& name : config.without_gates) {
+    const auto gate = engine::rock::find_gate(name);
+    if (!gate) {
+      return fail(gate.error().message);
+    }
+    if (!engine::rock::switchable(*gate)) {
+      return fail(
+          fmt::format("gate '{}' keeps the program memory-safe and cannot be switched off", name));
+    }
+  }
+  if (const auto allocator =
+          one_of("allocator", config.allocator, {"", "lowest_first", "lifo", "random"});
+      !allocator) {
+    return allocator;
+  }
+  return one_of("policy", config.policy, {"", "whole_entry", "newest_complete"});
+}
+
+faultfs::Status check_squid(const TargetConfig& config) {
+  const TargetConfig plain;
+  if (!config.without_gates.empty() || config.preset != plain.preset || !config.allocator.empty() ||
+      !config.policy.empty() || config.store != plain.store) {
+    return fail(
+        "target squid is run as it is: preset, without-gate, allocator, policy and store are for "
+        "target engine");
+  }
+  if (config.disk_bytes % (1U << 20U) != 0) {
+    return fail(fmt::format("disk {} does not suit squid; allowed: a multiple of 1M",
+                            size_text(config.disk_bytes)));
+  }
+  return {};
+}
+
+faultfs::Status check_sizes(const TargetConfig& config) {
+  if (!std::has_single_bit(config.slot_bytes) || config.slot_bytes < slot_bytes_min ||
+      config.slot_bytes > slot_bytes_max) {
+    return fail(fmt::format("slot {} is not allowed; allowed: a power of two from {} to {}",
+                            size_text(config.slot_bytes),
+                            size_text(slot_bytes_min),
+                            size_text(slot_bytes_max)));
+  }
+  const std::uint64_t disk_bytes_min = header_bytes + slots_min * config.slot_bytes;
+  if (config.disk_bytes % 4096 != 0 || config.disk_bytes < disk_bytes_min) {
+    return fail(
+        fmt::format("disk {} is not allowed; allowed with slots of {}: a multiple of 4K, from {}",
+                    size_text(config.disk_bytes),
+                    size_text(config.slot_bytes),
+                    size_text(disk_bytes_min)));
+  }
+  return {};
+}
+
+faultfs::Status read_bytes(std::string_view word, std::uint64_t most, std::uint64_t& into) {
+  const auto size = faultfs::parse_size(word);
+  if (!size) {
+    return fail(size.error().message);
+  }
+  if (*size > most) {
+    return fail(fmt::format("{} is too large; at most {} is allowed", word, size_text(most)));
+  }
+  into = *size;
+  return {};
+}
+
+faultfs::Status read_word(std::string_view name, std::string_view word, TargetConfig& config) {
+  if (name == "slot") {
+    std::uint64_t slot_bytes = 0;
+    const faultfs::Status status = read_bytes(word, slot_bytes_max, slot_bytes);
+    config.slot_bytes = status ? static_cast<std::uint32_t>(slot_bytes) : config.slot_bytes;
+    return status;
+  }
+  if (name == "disk") {
+    return read_bytes(word, std::uint64_t{1} << 40U, config.disk_bytes);
+  }
+  if (name == "without-gate") {
+    config.without_gates.emplace_back(word);
+    return {};
+  }
+  const std::array<std::pair<std::string_view, std::string*>, 5> texts = {
+      {{"target", &config.target},
+       {"store", &config.store},
+       {"preset", &config.preset},
+       {"allocator", &config.allocator},
+       {"policy", &config.policy}}};
+  for (const auto& [text_name, text] : texts) {
+    if (text_name == name) {
+      *text = word;
+    }
+  }
+  return {};
+}
+
+/// What follows the first word of `line`, without blanks around it: a path may hold blanks.
+std::string_view after_first_word(std::string_view line, std::string_view first) {
+  constexpr std::string_view blanks = " \t\r\n";
+  std::string_view rest = line.substr(line.find(first) + first.size());
+  rest.remove_prefix(std::min(rest.find_first_not_of(blanks), rest.size()));
+  return rest.substr(0, rest.find_last_not_of(blanks) + 1);
+}
+
+}  // namespace
+
+std::string to_text(const TargetConfig& config) {
+  const TargetConfig plain;
+  std::string text = fmt::format("target {}\n", config.target);
+  const auto add = [&text](std::string_view name, const auto& value, const auto& usual) {
+    if (value != usual) {
+      text += fmt::format("{} {}\n", name, value);
+    }
+  };
+  add("store", config.store, plain.store);
+  add("preset", config.preset, plain.preset);
+  for (const std::string& gate : config.without_gates) {
+    text += fmt::format("without-gate {}\n", gate);
+  }
+  add("allocator", config.allocator, plain.allocator);
+  add("policy", config.policy, plain.policy);
+  add("slot", size_text(config.slot_bytes), size_text(plain.slot_bytes));
+  add("disk", size_text(config.disk_bytes), size_text(plain.disk_bytes));
+  add("program", config.program, plain.program);
+  return text;
+}
+
+bool is_config_line(std::string_view line) {
+  const auto words = faultfs::words(line);
+  return !words.empty() &&
+         std::find(line_words.begin(), line_words.end(), words[0]) != line_words.end();
+}
+
+faultfs::Status parse_config_line(std::string_view line, TargetConfig& config) {
+  const auto words = faultfs::words(line);
+  if (!is_config_line(line)) {
+    return fail(fmt::format("'{}' does not describe a target; allowed first words: {}",
+                            line,
+                            fmt::join(line_words, ", ")));
+  }
+  if (words[0] == "program" && words.size() > 1) {
+    config.program = after_first_word(line, words[0]);
+    return {};
+  }
+  if (words.size() != 2) {
+    return fail(fmt::format("'{}': write it as {} and one word", line, words[0]));
+  }
+  if (const faultfs::Status status = read_word(words[0], words[1], config); !status) {
+    return fail(fmt::format("'{}': {}", line, status.error().message));
+  }
+  return {};
+}
+
+Geometry geometry(const TargetConfig& config, std::uint32_t unit_bytes) {
+  const std::uint32_t unit = unit_bytes == 0 ? config.slot_bytes : unit_bytes;
+  const std::uint64_t room =
+      config.disk_bytes > header_bytes ? config.disk_bytes - header_bytes : 0;
+  return {static_cast<std::uint32_t>(room / unit),
+          unit,
+          config.target == "squid" ? squid_slot_overhead : engine_slot_overhead};
+}
+
+faultfs::Status check(const TargetConfig& config) {
+  if (const auto target = one_of("target", config.target, {"engine", "squid"}); !target) {
+    return target;
+  }
+  const faultfs::Status words =
+      config.target == "engine" ? check_engine(config) : check_squid(config);
+  return words ? check_sizes(config) : words;
+}
+
+}  // namespace scenarios

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/store.h"
+#include "scenarios/targets/target.h"
+
+namespace scenarios {
+
+/// Where a life of the engine's store takes place: in this process or in one of its own.
+class EngineHome {
+ public:
+  virtual ~EngineHome() = default;
+  /// Begins a life: opens the store on the disk as it is and waits until it answers. A store that
+  /// does not open is an engine error (`Trouble::lost`: the process died or is silent). Error:
+  /// trouble of the world.
+  [[nodiscard]] virtual faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> open(
+      std::uint64_t seed, std::uint32_t slot_bytes) = 0;
+  /// Waits for the end of a life whose store was closed. False when it does not end in time.
+  [[nodiscard]] virtual bool wait_for_end() = 0;
+  /// Ends the life as SIGKILL does. The store has been destroyed without `close`.
+  virtual void kill() = 0;
+  [[nodiscard]] virtual std::optional<Death> death() = 0;
+  [[nodiscard]] virtual std::string log_text() = 0;
+
+ protected:
+  EngineHome() = default;
+  EngineHome(const EngineHome&) = delete;
+  EngineHome& operator=(const EngineHome&) = delete;
+};
+
+/// The store runs in this process, straight on the rig's device.
+[[nodiscard]] std::unique_ptr<EngineHome> make_memory_home(const TargetConfig& config,
+                                                           const Rig& rig);
+/// The store runs in a `cache-engine` process, on the file that shows the rig's disk.
+[[nodiscard]] std::unique_ptr<EngineHome> make_process_home(const TargetConfig& config,
+                                                            const Rig& rig,
+                                                            std::filesystem::path program);
+
+/// Slots per slice of a rebuild: few, so that a rebuild in slices has many places to be at.
+constexpr std::uint32_t rebuild_slice_slots = 8;
+
+}  // namespace scenarios

@@ -1,0 +1,106 @@
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "engine/rock/store.h"
+#include "faultfs/base/check.h"
+#include "scenarios/targets/engine_home.h"
+
+namespace scenarios {
+
+namespace {
+
+/// The rig's disk 0 as the engine sees a device, through a handle of the current power-on.
+class Disk : public engine::block::Device {
+ public:
+  explicit Disk(faultfs::Device& device)
+      : device_(device),
+        generation_(device.generation()),
+        size_bytes_(device.disks().at(0).size_bytes) {}
+
+  std::uint64_t size_bytes() const override { return size_bytes_; }
+  engine::Status read(std::uint64_t offset_bytes, std::span<std::byte> into) override {
+    return status(device_.read(generation_, 0, offset_bytes, into), "read");
+  }
+  engine::Status write(std::uint64_t offset_bytes,
+                       std::span<const std::byte> from,
+                       engine::block::WriteMode mode) override {
+    const bool fua = mode == engine::block::WriteMode::durable;
+    return status(device_.write(generation_, 0, offset_bytes, from, fua), "write");
+  }
+  engine::Status flush() override { return status(device_.flush(generation_, 0), "flush"); }
+  engine::Status discard(std::uint64_t offset_bytes, std::uint64_t size_bytes) override {
+    return status(device_.discard(generation_, 0, offset_bytes, size_bytes), "discard");
+  }
+
+ private:
+  static engine::Status status(int error, const char* request) {
+    if (error == 0) {
+      return {};
+    }
+    return engine::fail(engine::Trouble::device,
+                        fmt::format("the device refused a {}: {}", request, std::strerror(error)));
+  }
+
+  faultfs::Device& device_;
+  std::uint64_t generation_;
+  std::uint64_t size_bytes_;
+};
+
+class MemoryHome : public EngineHome {
+ public:
+  MemoryHome(const engine::rock::Config& config, const Rig& rig) : config_(config), rig_(rig) {}
+
+  faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> open(
+      std::uint64_t seed, std::uint32_t slot_bytes) override {
+    disk_.emplace(rig_.device);
+    config_.seed = seed;
+    config_.slot_bytes = slot_bytes;
+    return engine::rock::open_store(*disk_, config_);
+  }
+  bool wait_for_end() override { return true; }
+  void kill() override { disk_.reset(); }
+  std::optional<Death> death() override { return std::nullopt; }
+  std::string log_text() override { return {}; }
+
+ private:
+  engine::rock::Config config_;
+  Rig rig_;
+  std::optional<Disk> disk_;
+};
+
+engine::rock::Allocator allocator_called(const std::string& name) {
+  if (name == "lifo") {
+    return engine::rock::Allocator::lifo;
+  }
+  return name == "random" ? engine::rock::Allocator::random : engine::rock::Allocator::lowest_first;
+}
+
+engine::rock::Config rock_config(const TargetConfig& config) {
+  using engine::rock::ContradictionPolicy;
+  const auto preset = engine::rock::find_preset(config.preset);
+  POWERCUT_CHECK(preset.has_value(), "preset {}", config.preset);
+  engine::rock::Config rock = *preset;
+  rock.rebuild_slice_slots = rebuild_slice_slots;
+  for (const std::string& name : config.without_gates) {
+    const auto gate = engine::rock::find_gate(name);
+    POWERCUT_CHECK(gate.has_value(), "gate {}", name);
+    rock.gates_off.push_back(*gate);
+  }
+  if (!config.allocator.empty()) {
+    rock.allocator = allocator_called(config.allocator);
+  }
+  if (!config.policy.empty()) {
+    rock.policy = config.policy == "newest_complete" ? ContradictionPolicy::newest_complete
+                                                     : ContradictionPolicy::whole_entry;
+  }
+  return rock;
+}
+
+}  // namespace
+
+std::unique_ptr<EngineHome> make_memory_home(const TargetConfig& config, const Rig& rig) {
+  return std::make_unique<MemoryHome>(rock_config(config), rig);
+}
+
+}  // namespace scenarios

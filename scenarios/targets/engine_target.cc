@@ -1,0 +1,262 @@
+#include "scenarios/targets/engine_target.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "engine/store.h"
+#include "scenarios/targets/engine_home.h"
+#include "scenarios/targets/engine_structure.h"
+
+namespace scenarios {
+
+namespace {
+
+Reply reply_of(const engine::Error& error) {
+  switch (error.trouble) {
+    case engine::Trouble::device:
+    case engine::Trouble::lost:
+      return {Outcome::lost, error.message};
+    default:
+      return {Outcome::refused, error.message};
+  }
+}
+
+template <typename T>
+Reply reply_of(const engine::Result<T>& result) {
+  return result ? Reply{} : reply_of(result.error());
+}
+
+class EngineTarget : public Target {
+ public:
+  EngineTarget(TargetConfig config, bool in_process, std::unique_ptr<EngineHome> home)
+      : config_(std::move(config)), in_process_(in_process), home_(std::move(home)) {}
+  ~EngineTarget() override { end_life(); }
+
+  Traits traits() const override {
+    Traits traits;
+    traits.deterministic = true;
+    traits.header_update = traits.purge = traits.sync = traits.range = traits.slow_put = true;
+    traits.sliced_rebuild = traits.inspects = traits.reformats = true;
+    traits.in_process = in_process_;
+    return traits;
+  }
+
+  faultfs::Result<Reply> start(std::uint64_t seed, std::uint32_t slot_bytes) override;
+  Reply begin_put(Key key, std::string_view header, std::uint64_t body_bytes) override;
+  Reply append(Key key, faultfs::ByteView bytes) override;
+  Reply finish_put(Key key) override;
+  Reply abort_put(Key key) override;
+  GetReply get(Key key, std::uint64_t offset_bytes, std::uint64_t size_bytes) override;
+  void get_into(Key key,
+                std::uint64_t offset_bytes,
+                std::uint64_t size_bytes,
+                GetReply& reply) override;
+  Reply purge(Key key) override {
+    return store_ ? reply_of(store_->purge(key_name(key))) : not_running();
+  }
+  Reply update_header(Key key, std::string_view header) override;
+  Reply sync() override { return store_ ? reply_of(store_->sync()) : not_running(); }
+  Reply tick(bool& more) override;
+  Reply stop() override;
+  void kill() override { end_life(); }
+  std::optional<Structure> structure() override;
+  std::optional<Death> death() override { return home_->death(); }
+  std::vector<std::pair<std::string, std::uint64_t>> gate_refusals() override;
+  std::string log_text() override { return home_->log_text(); }
+
+ private:
+  struct OpenUpload {
+    Key key = 0;
+    engine::UploadId id = 0;
+  };
+
+  static Reply not_running() { return {Outcome::lost, "the engine is not running"}; }
+  [[nodiscard]] std::optional<engine::UploadId> upload(Key key) const;
+  void forget(Key key) {
+    std::erase_if(uploads_, [key](const OpenUpload& each) { return each.key == key; });
+  }
+  void end_life() {
+    uploads_.clear();
+    store_.reset();
+    home_->kill();
+  }
+
+  TargetConfig config_;
+  bool in_process_;
+  std::unique_ptr<EngineHome> home_;
+  std::unique_ptr<engine::Store> store_;
+  std::vector<OpenUpload> uploads_;
+  engine::GetReply engine_reply_;
+};
+
+faultfs::Result<Reply> EngineTarget::start(std::uint64_t seed, std::uint32_t slot_bytes) {
+  end_life();
+  auto store = home_->open(seed, slot_bytes == 0 ? config_.slot_bytes : slot_bytes);
+  if (!store) {
+    return tl::unexpected(store.error());
+  }
+  if (!*store) {
+    return Reply{Outcome::lost, store->error().message};
+  }
+  store_ = std::move(**store);
+  return Reply{};
+}
+
+std::optional<engine::UploadId> EngineTarget::upload(Key key) const {
+  const auto found = std::find_if(
+      uploads_.begin(), uploads_.end(), [key](const OpenUpload& each) { return each.key == key; });
+  return found == uploads_.end() ? std::nullopt : std::optional(found->id);
+}
+
+Reply EngineTarget::begin_put(Key key, std::string_view header, std::uint64_t body_bytes) {
+  if (!store_) {
+    return not_running();
+  }
+  const auto id = store_->begin_put(key_name(key), header, body_bytes);
+  if (!id) {
+    return reply_of(id.error());
+  }
+  uploads_.push_back({key, *id});
+  return {};
+}
+
+Reply EngineTarget::append(Key key, faultfs::ByteView bytes) {
+  const auto id = upload(key);
+  if (!store_ || !id) {
+    return store_ ? Reply{Outcome::refused, "no upload is open"} : not_running();
+  }
+  return reply_of(store_->append(*id, bytes));
+}
+
+Reply EngineTarget::finish_put(Key key) {
+  const auto id = upload(key);
+  if (!store_ || !id) {
+    return store_ ? Reply{Outcome::refused, "no upload is open"} : not_running();
+  }
+  forget(key);
+  return reply_of(store_->commit(*id));
+}
+
+Reply EngineTarget::abort_put(Key key) {
+  const auto id = upload(key);
+  if (!store_ || !id) {
+    return store_ ? Reply{Outcome::refused, "no upload is open"} : not_running();
+  }
+  forget(key);
+  return reply_of(store_->abort(*id));
+}
+
+GetReply EngineTarget::get(Key key, std::uint64_t offset_bytes, std::uint64_t size_bytes) {
+  GetReply reply;
+  get_into(key, offset_bytes, size_bytes, reply);
+  return reply;
+}
+
+void EngineTarget::get_into(Key key,
+                            std::uint64_t offset_bytes,
+                            std::uint64_t size_bytes,
+                            GetReply& reply) {
+  reply.kind = GetReply::Kind::failed;
+  if (!store_) {
+    reply.detail = not_running().detail;
+    return;
+  }
+  // The buffers go back and forth between the two replies and keep their room.
+  std::swap(engine_reply_.header, reply.header);
+  std::swap(engine_reply_.body, reply.body);
+  const auto status = store_->get(key_name(key), {offset_bytes, size_bytes}, engine_reply_);
+  std::swap(engine_reply_.header, reply.header);
+  std::swap(engine_reply_.body, reply.body);
+  if (!status) {
+    reply.detail = status.error().message;
+    return;
+  }
+  reply.kind = engine_reply_.hit ? GetReply::Kind::hit : GetReply::Kind::miss;
+  reply.claimed_bytes = engine_reply_.body_bytes;
+}
+
+Reply EngineTarget::update_header(Key key, std::string_view header) {
+  if (!store_) {
+    return not_running();
+  }
+  const auto updated = store_->update_header(key_name(key), header);
+  if (updated && !*updated) {
+    return {Outcome::refused, "no such object"};
+  }
+  return reply_of(updated);
+}
+
+Reply EngineTarget::tick(bool& more) {
+  more = false;
+  if (!store_) {
+    return not_running();
+  }
+  const auto result = store_->tick();
+  more = result && *result;
+  return reply_of(result);
+}
+
+Reply EngineTarget::stop() {
+  if (!store_) {
+    return not_running();
+  }
+  const Reply reply = reply_of(store_->close());
+  uploads_.clear();
+  store_.reset();
+  if (reply.outcome == Outcome::done && !home_->wait_for_end()) {
+    return {Outcome::lost, "cache-engine was told to stop and did not end"};
+  }
+  return reply;
+}
+
+std::optional<Structure> EngineTarget::structure() {
+  return store_ ? std::optional(structure_of(store_->inspect())) : std::nullopt;
+}
+
+std::vector<std::pair<std::string, std::uint64_t>> EngineTarget::gate_refusals() {
+  if (!store_) {
+    return {};
+  }
+  const engine::Stats stats = store_->stats();
+  return {stats.refusals.begin(), stats.refusals.end()};
+}
+
+}  // namespace
+
+faultfs::Result<std::filesystem::path> find_engine_program(const TargetConfig& config) {
+  if (!config.program.empty()) {
+    if (access(config.program.c_str(), X_OK) != 0) {
+      return faultfs::fail(fmt::format("program {} cannot be run", config.program));
+    }
+    return std::filesystem::absolute(config.program);
+  }
+  std::error_code error;
+  const auto here = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (const char* place : {"cache-engine", "../engine/cache-engine"}) {
+    const std::filesystem::path program = (here / place).lexically_normal();
+    if (access(program.c_str(), X_OK) == 0) {
+      return program;
+    }
+  }
+  return faultfs::fail(
+      fmt::format("cache-engine is not beside {} and not in {}; name it with --program",
+                  here.string(),
+                  (here / "../engine").lexically_normal().string()));
+}
+
+faultfs::Result<std::unique_ptr<Target>> make_engine(const TargetConfig& config, const Rig& rig) {
+  if (rig.disk_dir.empty()) {
+    return std::make_unique<EngineTarget>(config, true, make_memory_home(config, rig));
+  }
+  auto program = find_engine_program(config);
+  if (!program) {
+    return tl::unexpected(program.error());
+  }
+  return std::make_unique<EngineTarget>(
+      config, false, make_process_home(config, rig, std::move(*program)));
+}
+
+}  // namespace scenarios

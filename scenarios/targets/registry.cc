@@ -1,0 +1,37 @@
+#include <fmt/format.h>
+
+#include "scenarios/targets/engine_target.h"
+#include "scenarios/targets/squid.h"
+#include "scenarios/targets/target.h"
+
+namespace scenarios {
+
+faultfs::Status available(const TargetConfig& config, bool on_memory_device) {
+  if (const faultfs::Status known = check(config); !known) {
+    return known;
+  }
+  if (config.target == "squid") {
+    if (on_memory_device) {
+      return faultfs::fail("squid is a process and needs disks that are files: use --device fuse");
+    }
+    return squid_available(config);
+  }
+  if (on_memory_device) {
+    return {};
+  }
+  const auto program = find_engine_program(config);
+  return program ? faultfs::Status{} : tl::unexpected(program.error());
+}
+
+faultfs::Result<std::unique_ptr<Target>> make_target(const TargetConfig& config, const Rig& rig) {
+  if (const faultfs::Status usable = available(config, rig.disk_dir.empty()); !usable) {
+    return tl::unexpected(usable.error());
+  }
+  return config.target == "squid" ? make_squid(config, rig) : make_engine(config, rig);
+}
+
+std::string disk_name(const TargetConfig& config) {
+  return config.target == "squid" ? "rock" : "disk";
+}
+
+}  // namespace scenarios
