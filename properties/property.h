@@ -24,8 +24,11 @@ struct Violation {
   std::string observed;  ///< "GET k7 -> hit, 64K: [0, 32K) from put#3, [32K, 64K) from put#5"
   std::string allowed;   ///< "miss | put#3 | put#5"
   scenarios::Key key = 0;
-  std::string phase;  ///< after recovery, after reopen, after traffic, after last restart
+  std::string phase;  ///< during the run, after recovery, after reopen, after traffic, after last
+                      ///< restart
 };
+
+struct Facts;
 
 /// A claim about every correct cache.
 class Property {
@@ -34,8 +37,8 @@ class Property {
   [[nodiscard]] virtual std::string_view name() const = 0;
   [[nodiscard]] virtual std::string_view claim() const = 0;
   /// Appends what it finds; says `undecided` (with `why`) where the evidence does not allow a
-  /// verdict.
-  [[nodiscard]] virtual Verdict judge(const Evidence& evidence,
+  /// verdict. `facts` (facts.h) is the evidence, prepared once for all properties.
+  [[nodiscard]] virtual Verdict judge(const Facts& facts,
                                       std::vector<Violation>& found,
                                       std::string& why) const = 0;
 
@@ -45,6 +48,7 @@ class Property {
   Property& operator=(const Property&) = delete;
 };
 
+/// In the order in which a person should read their violations: the most telling first.
 [[nodiscard]] const std::vector<const Property*>& all_properties();
 /// Null where there is none of that name.
 [[nodiscard]] const Property* find_property(std::string_view name);
@@ -59,7 +63,8 @@ struct Judgement {
   std::vector<std::string> undecided;  ///< "recall_floor: …"
 };
 
-/// Judges `evidence` by `properties`; worst wins.
+/// Judges `evidence` by `properties`; worst wins. For many crash states of one recording a `Judge`
+/// (judge.h) does the same, and keeps what they share.
 [[nodiscard]] Judgement judge(const Evidence& evidence,
                               const std::vector<const Property*>& properties);
 

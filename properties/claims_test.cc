@@ -1,0 +1,66 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "properties/all.h"
+
+namespace properties {
+namespace {
+
+using ::testing::Contains;
+using ::testing::Not;
+
+std::vector<std::string> names(const scenarios::TargetConfig& config, std::string_view profile) {
+  std::vector<std::string> names;
+  for (const Property* property : claimed(config, faultfs::find_profile(profile).value())) {
+    names.emplace_back(property->name());
+  }
+  return names;
+}
+
+TEST(Claims, EveryPropertyHasANameAndASentenceAndIsFound) {
+  for (const Property* property : all_properties()) {
+    EXPECT_EQ(find_property(property->name()), property);
+    EXPECT_TRUE(property->claim().ends_with('.')) << property->name();
+  }
+  EXPECT_EQ(find_property("no_such_thing"), nullptr);
+  EXPECT_EQ(all_properties().size(), 14U);
+}
+
+TEST(Claims, TheHardenedEngineClaimsEverythingOnEveryHonestDevice) {
+  for (const faultfs::DeviceProfile& profile : faultfs::all_profiles()) {
+    const std::size_t claims = claimed({}, profile).size();
+    EXPECT_EQ(claims, profile.honest() ? all_properties().size() : 11U) << profile.name;
+  }
+}
+
+TEST(Claims, OnALyingDeviceOrderAndRecallAreNotClaimed) {
+  const auto claims = names({}, "ssd_4k_lying_flush");
+  EXPECT_THAT(claims, Not(Contains("purged_stays_purged")));
+  EXPECT_THAT(claims, Not(Contains("no_rollback")));
+  EXPECT_THAT(claims, Not(Contains("recall_floor")));
+  EXPECT_THAT(claims, Contains("no_hodgepodge"));
+  EXPECT_THAT(claims, Contains("recovery_stable"));
+  EXPECT_THAT(claims, Contains("slots_conserved"));
+}
+
+TEST(Claims, ThePresetAndTheProgramSquidClaimTheSame) {
+  scenarios::TargetConfig preset;
+  preset.preset = "squid";
+  scenarios::TargetConfig program;
+  program.target = "squid";
+  const auto claims = names(preset, "disk_4k_write_through");
+  EXPECT_EQ(claims, names(program, "disk_4k_write_through"));
+  EXPECT_THAT(claims, Contains("no_hodgepodge"));
+  EXPECT_THAT(claims, Contains("process_survives"));
+  EXPECT_THAT(claims, Not(Contains("purged_stays_purged")));
+  EXPECT_THAT(claims, Not(Contains("recall_floor")));
+}
+
+TEST(Claims, ASpecimenClaimsWhatItsPresetClaims) {
+  scenarios::TargetConfig specimen;
+  specimen.without_gates = {"slot_payload_checksum"};
+  EXPECT_EQ(names(specimen, "ssd_4k_volatile"), names({}, "ssd_4k_volatile"));
+}
+
+}  // namespace
+}  // namespace properties

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "properties/allowed.h"
+
+namespace properties {
+
+/// How much of a store objects may need at once, in allocation units. Counts more rather than less,
+/// so "it never exceeded the capacity" is certain. The rules are at the head of demand.cc.
+class Demand {
+ public:
+  explicit Demand(const scenarios::Recording& recording);
+
+  /// A put or update begins to take units.
+  void begin(const scenarios::Operation& operation);
+  /// An operation is over: an acknowledged put frees the version it replaced, one given up all it
+  /// had taken; a purge or clear frees what the key (every key) held.
+  void end(const scenarios::Operation& operation, bool acknowledged);
+  /// A power cut: uploads are gone, and a key may hold the largest version it ever had.
+  void power_cut();
+  /// Starts over from what a cache was seen to hold after recovery.
+  void restart_with(const std::vector<std::pair<scenarios::Key, Version>>& seen);
+
+  [[nodiscard]] bool exceeds_capacity() const;
+  /// An upload other than that of `key` is open.
+  [[nodiscard]] bool others_open(scenarios::Key key) const;
+
+ private:
+  struct Holding {
+    scenarios::Key key = 0;
+    std::uint64_t stored = 0, largest = 0, upload = 0;  // units
+    bool open = false;
+  };
+  Holding& holding(scenarios::Key key);
+  [[nodiscard]] std::uint64_t units_of(const scenarios::Operation& operation) const;
+
+  const scenarios::Recording& recording_;
+  std::uint32_t unit_bytes_;
+  std::vector<Holding> holdings_;
+};
+
+/// The acknowledged puts that no lawful eviction before `point` can have taken, ascending.
+[[nodiscard]] std::vector<scenarios::PutNumber> puts_safe_from_eviction(
+    const scenarios::Recording& recording, const faultfs::CrashPoint& point);
+
+/// Takes `must` from the keys that the traffic's evictions may have taken. `demand` was started
+/// over with what was seen after recovery; `answers` have the traffic folded in.
+void release_evicted_by_traffic(const std::vector<scenarios::Operation>& traffic,
+                                Demand& demand,
+                                std::vector<KeyAnswers>& answers);
+
+}  // namespace properties
