@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "faultfs/base/result.h"
+#include "scenarios/process/child.h"
+#include "scenarios/targets/config.h"
+
+namespace scenarios {
+
+/// Everything one life of Squid is configured by.
+struct SquidSetup {
+  std::filesystem::path disk_dir, work_dir;
+  std::uint64_t disk_bytes = 0;
+  std::uint32_t slot_bytes = 0;
+  std::uint16_t port = 0;         ///< it listens on
+  std::uint16_t origin_port = 0;  ///< it fetches from
+};
+
+/// The text of squid.conf (why each line: at the head of squid_setup.cc).
+[[nodiscard]] std::string squid_conf(const SquidSetup& setup);
+
+/// Squid's program: `config.program`, or where Debian and others put it. Error: says what to
+/// install.
+[[nodiscard]] faultfs::Result<std::filesystem::path> find_squid(const TargetConfig& config);
+
+/// The user Squid runs as: as root `proxy`, `squid` or `nobody`, otherwise empty (ourselves).
+[[nodiscard]] std::optional<Account> squid_account();
+
+/// Gives `work_dir` to the account. Error: names the first directory on the way to `work_dir` or
+/// `disk_dir` that the account cannot enter.
+[[nodiscard]] faultfs::Status prepare_directories(const SquidSetup& setup,
+                                                  const std::optional<Account>& account);
+
+/// Removes what a Squid called `name` left in /dev/shm when it was killed.
+void remove_shared_memory(const std::string& name);
+
+}  // namespace scenarios

@@ -1,0 +1,377 @@
+#include "scenarios/targets/squid.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "faultfs/mount/mount.h"
+#include "scenarios/body.h"
+
+namespace scenarios {
+namespace {
+
+using faultfs::Bytes;
+using faultfs::ByteView;
+using testing::AnyOf;
+using testing::HasSubstr;
+using Kind = GetReply::Kind;
+
+TargetConfig squid_config(const std::string& program = "") {
+  TargetConfig config;
+  config.target = "squid";
+  config.disk_bytes = 1 << 20;
+  config.program = program;
+  return config;
+}
+
+/// A mounted device of one disk, and Squid on it.
+class SquidTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const auto installed = squid_available(config_); !installed) {
+      GTEST_SKIP() << installed.error().message;
+    }
+    if (const auto mountable = faultfs::mount::can_mount(); !mountable) {
+      GTEST_SKIP() << mountable.error().message;
+    }
+    make_directories();
+    device_ = *faultfs::Device::create(*faultfs::find_profile("ssd_4k_volatile"),
+                                       {{"rock", config_.disk_bytes}});
+    auto mounted = faultfs::mount::Mount::create(*device_, {.directory = directory_ / "disk"});
+    ASSERT_TRUE(mounted.has_value()) << mounted.error().message;
+    mount_ = std::move(*mounted);
+    make_target();
+  }
+
+  void TearDown() override {
+    if (HasFailure() && target_) {
+      std::cout << target_->log_text();
+    }
+    target_.reset();
+    mount_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
+  void make_directories() {
+    std::string name = (std::filesystem::temp_directory_path() / "squid_test_XXXXXX").string();
+    directory_ = ::mkdtemp(name.data());
+    ::chmod(directory_.c_str(), 0755);
+    std::filesystem::create_directory(directory_ / "disk");
+    std::filesystem::create_directory(directory_ / "work");
+  }
+
+  void make_target() {
+    const Rig rig = {*device_, directory_ / "disk", directory_ / "work", -1};
+    auto made = make_squid(config_, rig);
+    ASSERT_TRUE(made.has_value()) << made.error().message;
+    target_ = std::move(*made);
+  }
+
+  void start() {
+    const auto reply = target_->start(1, 0);
+    ASSERT_TRUE(reply.has_value()) << reply.error().message;
+    ASSERT_EQ(reply->outcome, Outcome::done) << reply->detail;
+  }
+
+  /// A whole put.
+  Reply put(Key key, PutNumber put, std::uint64_t size_bytes) {
+    const Bytes body = make_body(key, put, size_bytes);
+    Reply reply = target_->begin_put(key, header(key, put, size_bytes), size_bytes);
+    if (reply.outcome == Outcome::done && size_bytes != 0) {
+      reply = target_->append(key, body);
+    }
+    return reply.outcome == Outcome::done ? target_->finish_put(key) : reply;
+  }
+
+  static std::string header(Key key, PutNumber put, std::uint64_t size_bytes) {
+    return make_header({.key = key, .put = put, .body_bytes = size_bytes});
+  }
+
+  GetReply get(Key key) { return target_->get(key, 0, UINT64_MAX); }
+
+  /// "miss", "hit put#3 40000", or what else it is.
+  std::string seen(Key key) {
+    const GetReply reply = get(key);
+    if (reply.kind != Kind::hit) {
+      return reply.kind == Kind::miss ? "miss" : "failed: " + reply.detail;
+    }
+    const auto id = parse_header(reply.header);
+    if (!id || reply.body != make_body(id->key, id->put, id->body_bytes) ||
+        reply.claimed_bytes != reply.body.size() || id->key != key) {
+      return fmt::format("hit with header '{}' and {} of {} bytes",
+                         reply.header,
+                         reply.body.size(),
+                         reply.claimed_bytes);
+    }
+    return fmt::format("hit put#{} {}", id->put, id->body_bytes);
+  }
+
+  TargetConfig config_ = squid_config();
+  std::filesystem::path directory_;
+  std::unique_ptr<faultfs::Device> device_;
+  std::unique_ptr<faultfs::mount::Mount> mount_;
+  std::unique_ptr<Target> target_;
+};
+
+testing::AssertionResult done(const Reply& reply) {
+  return reply.outcome == Outcome::done ? testing::AssertionSuccess()
+                                        : testing::AssertionFailure() << reply.detail;
+}
+
+TEST_F(SquidTest, PutsAreHitsOfTheirOwnBytesUntilPurged) {
+  start();
+  EXPECT_EQ(seen(1), "miss");
+  PutNumber number = 0;
+  for (const std::uint64_t size : {1U, 100U, 16000U, 16344U, 40000U, 200000U}) {
+    ++number;
+    EXPECT_TRUE(done(put(number, number, size)));
+    EXPECT_EQ(seen(number), fmt::format("hit put#{} {}", number, size));
+  }
+  EXPECT_TRUE(done(put(5, 9, 50000)));
+  EXPECT_EQ(seen(5), "hit put#9 50000");
+  EXPECT_TRUE(done(target_->purge(5)));
+  EXPECT_EQ(seen(5), "miss");
+  EXPECT_TRUE(done(target_->purge(5))) << "also when there is nothing";
+  EXPECT_EQ(seen(4), "hit put#4 16344");
+}
+
+TEST_F(SquidTest, AnEmptyBodyIsABodyToo) {
+  start();
+  EXPECT_TRUE(done(put(1, 1, 0)));
+  EXPECT_EQ(seen(1), "hit put#1 0");
+}
+
+TEST_F(SquidTest, PartOfABodyIsCutFromTheWhole) {
+  start();
+  EXPECT_TRUE(done(put(1, 1, 1000)));
+  const GetReply part = target_->get(1, 900, 50);
+  const Bytes body = make_body(1, 1, 1000);
+  EXPECT_EQ(part.claimed_bytes, 1000U);
+  EXPECT_EQ(part.body, Bytes(body.begin() + 900, body.begin() + 950));
+}
+
+TEST_F(SquidTest, ObjectsOutliveAKillAndAStop) {
+  start();
+  EXPECT_TRUE(done(put(1, 1, 100)));
+  EXPECT_TRUE(done(put(2, 2, 100000)));
+  target_->kill();
+  start();
+  EXPECT_EQ(seen(1), "hit put#1 100");
+  EXPECT_EQ(seen(2), "hit put#2 100000");
+  EXPECT_TRUE(done(target_->stop()));
+  EXPECT_FALSE(target_->death().has_value()) << "asked for";
+  start();
+  EXPECT_EQ(seen(2), "hit put#2 100000");
+}
+
+TEST_F(SquidTest, SlowPutsOfDifferentKeysRunTogether) {
+  start();
+  const Bytes first = make_body(1, 1, 60000);
+  const Bytes second = make_body(2, 2, 30000);
+  EXPECT_TRUE(done(target_->begin_put(1, header(1, 1, 60000), 60000)));
+  EXPECT_TRUE(done(target_->append(1, ByteView(first).first(20000))));
+  EXPECT_TRUE(done(target_->begin_put(2, header(2, 2, 30000), 30000)));
+  EXPECT_TRUE(done(put(3, 3, 5000)));
+  EXPECT_EQ(seen(3), "hit put#3 5000");
+  EXPECT_EQ(get(1).kind, Kind::miss) << "not there yet";
+  EXPECT_TRUE(done(target_->append(2, second)));
+  EXPECT_TRUE(done(target_->append(1, ByteView(first).subspan(20000))));
+  EXPECT_TRUE(done(target_->finish_put(2)));
+  EXPECT_TRUE(done(target_->finish_put(1)));
+  EXPECT_EQ(seen(1), "hit put#1 60000");
+  EXPECT_EQ(seen(2), "hit put#2 30000");
+}
+
+TEST_F(SquidTest, AnAbortedPutIsNeverAHitWhileSquidRuns) {
+  start();
+  for (const Key key : {Key{1}, Key{2}}) {  // by the origin, by the client
+    const Bytes body = make_body(key, key, 60000);
+    EXPECT_TRUE(done(target_->begin_put(key, header(key, key, 60000), 60000)));
+    EXPECT_TRUE(done(target_->append(key, ByteView(body).first(40000))));
+    EXPECT_TRUE(done(target_->abort_put(key)));
+    EXPECT_EQ(seen(key), "miss");
+    EXPECT_TRUE(done(put(key, key + 10, 20000)));
+    EXPECT_EQ(seen(key), fmt::format("hit put#{} 20000", key + 10));
+  }
+}
+
+TEST_F(SquidTest, AnAcknowledgedPutHasBeenWrittenAndNothingFollows) {
+  start();
+  for (PutNumber number = 1; number <= 12; ++number) {
+    const std::uint64_t before = device_->counters().written_bytes;
+    const std::uint64_t size = 7000 * number;
+    EXPECT_TRUE(done(put(number % 3, number, size)));
+    const std::uint64_t after = device_->counters().written_bytes;
+    EXPECT_GE(after - before, size);
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    EXPECT_EQ(device_->counters().written_bytes, after) << "put#" << number;
+  }
+}
+
+TEST_F(SquidTest, FullSlotsAreWrittenWhileThePutGoesOn) {
+  start();
+  const Bytes body = make_body(1, 1, 100000);
+  EXPECT_TRUE(done(target_->begin_put(1, header(1, 1, 100000), 100000)));
+  EXPECT_TRUE(done(target_->append(1, ByteView(body).first(50000))));
+  EXPECT_EQ(device_->counters().writes, 3U) << "three slots are full, the fourth is not";
+  EXPECT_TRUE(done(target_->append(1, ByteView(body).subspan(50000))));
+  EXPECT_TRUE(done(target_->finish_put(1)));
+  EXPECT_EQ(device_->counters().writes, 7U);
+}
+
+TEST_F(SquidTest, AHeaderUpdateKeepsTheBody) {
+  start();
+  EXPECT_TRUE(done(put(1, 1, 40000)));
+  const std::string updated =
+      make_header({.key = 1, .put = 1, .update = 2, .body_bytes = 40000}, 300);
+  const std::uint64_t writes = device_->counters().writes;
+  EXPECT_TRUE(done(target_->update_header(1, updated)));
+  const GetReply reply = get(1);
+  EXPECT_EQ(reply.header, updated);
+  EXPECT_EQ(reply.body, make_body(1, 1, 40000));
+  EXPECT_GT(device_->counters().writes, writes) << "the update went to the disk";
+  EXPECT_EQ(target_->update_header(7, updated).outcome, Outcome::refused) << "no such object";
+}
+
+TEST_F(SquidTest, AnObjectLargerThanTheStoreIsRefused) {
+  start();
+  const Reply reply = put(1, 1, 2 << 20);
+  EXPECT_EQ(reply.outcome, Outcome::refused);
+  EXPECT_EQ(seen(1), "miss");
+  EXPECT_TRUE(done(put(2, 2, 1000))) << "it goes on";
+}
+
+TEST_F(SquidTest, AfterACutNothingIsAcknowledged) {
+  start();
+  EXPECT_TRUE(done(put(1, 1, 1000)));
+  device_->cut_at_request(3);
+  const Reply reply = put(2, 2, 100000);
+  EXPECT_EQ(reply.outcome, Outcome::lost);
+  EXPECT_EQ(reply.detail, "the device was cut");
+  const auto disks = device_->snapshot();
+  target_->kill();
+  device_->power_on(disks);
+  start();
+  EXPECT_EQ(seen(1), "hit put#1 1000");
+  EXPECT_EQ(seen(2), "miss");
+}
+
+TEST_F(SquidTest, DeathIsReportedWithItsLog) {
+  start();
+  EXPECT_FALSE(target_->death().has_value());
+  EXPECT_THAT(target_->log_text(), HasSubstr("Completed Validation Procedure"));
+  std::ifstream children(fmt::format("/proc/self/task/{}/children", ::gettid()));
+  pid_t pid = 0;
+  ASSERT_TRUE(children >> pid);
+  ::kill(pid, SIGSEGV);
+  const Reply reply = put(1, 1, 1000);
+  EXPECT_EQ(reply.outcome, Outcome::lost);
+  EXPECT_EQ(reply.detail, "squid is gone");
+  EXPECT_EQ(get(1).kind, Kind::failed);
+  const auto death = target_->death();
+  ASSERT_TRUE(death.has_value());
+  EXPECT_THAT(death->signal, AnyOf(SIGSEGV, SIGABRT));
+  EXPECT_THAT(target_->log_text(), HasSubstr("Received Segment Violation"));
+  target_->kill();
+  start();
+  EXPECT_FALSE(target_->death().has_value()) << "of this life";
+}
+
+TEST_F(SquidTest, AStartThatFailsIsLostWithTheReason) {
+  config_.slot_bytes = 16;  // not larger than a slot's header
+  make_target();
+  const auto reply = target_->start(1, 0);
+  ASSERT_TRUE(reply.has_value()) << reply.error().message;
+  EXPECT_EQ(reply->outcome, Outcome::lost);
+  EXPECT_THAT(reply->detail, HasSubstr("squid ended while it started"));
+  EXPECT_TRUE(target_->death().has_value());
+}
+
+TEST_F(SquidTest, NothingIsLeftInSharedMemory) {
+  const auto count = [] {
+    return std::distance(std::filesystem::directory_iterator("/dev/shm"),
+                         std::filesystem::directory_iterator());
+  };
+  const auto before = count();
+  start();
+  EXPECT_GT(count(), before);
+  target_->kill();
+  EXPECT_EQ(count(), before);
+}
+
+TEST_F(SquidTest, SmallStoresAndOtherSlotSizesWork) {
+  for (const std::uint32_t slot_bytes : {1024U, 4096U, 32768U}) {
+    config_.slot_bytes = slot_bytes;
+    target_.reset();
+    device_->power_on({faultfs::Image(config_.disk_bytes)});
+    make_target();
+    start();
+    EXPECT_TRUE(done(put(1, 1, 50000))) << slot_bytes;
+    target_->kill();
+    start();
+    EXPECT_EQ(seen(1), "hit put#1 50000") << slot_bytes;
+  }
+}
+
+TEST_F(SquidTest, Speed) {
+  using Clock = std::chrono::steady_clock;
+  const auto median = [](int runs, const auto& run) {
+    std::vector<double> milliseconds;
+    for (int i = 0; i < runs; ++i) {
+      const auto begun = Clock::now();
+      run(i);
+      milliseconds.push_back(
+          std::chrono::duration<double, std::milli>(Clock::now() - begun).count());
+    }
+    std::nth_element(milliseconds.begin(), milliseconds.begin() + runs / 2, milliseconds.end());
+    return milliseconds[static_cast<std::size_t>(runs / 2)];
+  };
+  const double ready = median(15, [&](int) {
+    target_->kill();
+    start();
+  });
+  const double small = median(20, [&](int i) { put(1, static_cast<PutNumber>(i + 1), 1000); });
+  const double large = median(20, [&](int i) { put(2, static_cast<PutNumber>(i + 50), 200000); });
+  const double hit = median(20, [&](int) { get(1); });
+  const double large_hit = median(20, [&](int) { get(2); });
+  const double stop = median(1, [&](int) { target_->stop(); });
+  std::cout << fmt::format(
+      "median ms: kill and start to ready {:.1f}, put 1000 B {:.2f}, put 200 kB {:.2f}, "
+      "get 1000 B {:.2f}, get 200 kB {:.2f}, stop {:.0f}\n",
+      ready,
+      small,
+      large,
+      hit,
+      large_hit,
+      stop);
+  EXPECT_LT(ready, 2000);
+}
+
+TEST(SquidAvailable, SaysWhatToInstallOrWhatIsWrongWithTheProgram) {
+  const auto named = squid_available(squid_config("/no/such/squid"));
+  ASSERT_FALSE(named.has_value());
+  EXPECT_EQ(named.error().message,
+            "the program /no/such/squid of target squid cannot be executed: No such file or "
+            "directory");
+  if (const auto found = squid_available(squid_config()); !found) {
+    EXPECT_THAT(found.error().message, HasSubstr("apt-get install squid"));
+  }
+}
+
+}  // namespace
+}  // namespace scenarios
