@@ -161,7 +161,7 @@ void choose_object(const GenerateOptions& options,
                    Command& command) {
   command.key = options.overwrites ? between(Key{0}, swarm.keys - 1) : now.next_key++;
   command.size = any_size(swarm);
-  now.units_used += command.size / payload_bytes(options) + 1;
+  now.units_used += (command.size + metadata_bytes) / payload_bytes(options) + 1;
   std::erase(now.open, command.key);
   now.stored.push_back(command.key);
 }
