@@ -78,24 +78,31 @@ std::uint64_t any_size_of(const GenerateOptions& options, std::uint64_t slots) {
   return between<std::uint64_t>(slots == 1 ? 1 : body_of_slots(options, slots - 1) + 1, most);
 }
 
+/// A number of slots, more often a small one: few slots have few crash points and crash states,
+/// which are looked at more closely in the same time.
+std::uint32_t any_slots(std::uint32_t least, std::uint32_t most) {
+  const std::uint32_t few = std::clamp(4U, least, most);
+  return between(least, chance(2, 3) ? few : most);
+}
+
 void choose_sizes(const GenerateOptions& options, bool fills, Swarm& swarm) {
   const std::uint32_t most = std::clamp(unit_count(options) / 3, 1U, slots_max);
   const std::uint32_t least = fills ? std::max(1U, most / 2) : 1;
   const auto style = between(0, 3);
-  swarm.size_max = body_of_slots(options, most);
+  swarm.size_max = body_of_slots(options, any_slots(least, most));
   switch (static_cast<Sizes>(style)) {
     case Sizes::equal:
-      swarm.sizes = {any_size_of(options, between(least, most))};
+      swarm.sizes = {any_size_of(options, any_slots(least, most))};
       break;
     case Sizes::few:
       for (int i = 0; i < 3; ++i) {
-        swarm.sizes.push_back(any_size_of(options, between(least, most)));
+        swarm.sizes.push_back(any_size_of(options, any_slots(least, most)));
       }
       break;
     case Sizes::boundary:
       // Around the place where one more byte needs one more slot.
       for (int i = 0; i < 3; ++i) {
-        const std::uint64_t edge = body_of_slots(options, between(least, most));
+        const std::uint64_t edge = body_of_slots(options, any_slots(least, most));
         swarm.sizes.push_back(edge + between<std::uint64_t>(0, 2 * metadata_bytes) -
                               metadata_bytes);
       }
@@ -216,10 +223,15 @@ CommandKind choose_kind(const GenerateOptions& options, const Swarm& swarm, cons
   }
   CommandKind kind = one_of(swarm.kinds);
   switch (kind) {
+    case CommandKind::begin:
+      kind = now.open.size() > 2 ? CommandKind::finish : kind;
+      break;
     case CommandKind::more:
+      kind = now.open.empty() ? CommandKind::begin : kind;
+      break;
     case CommandKind::finish:
     case CommandKind::abort:
-      kind = now.open.empty() ? CommandKind::begin : kind;
+      kind = now.open.empty() ? CommandKind::put : kind;
       break;
     case CommandKind::get:
     case CommandKind::purge:
