@@ -13,4 +13,9 @@ namespace engine::rock {
 [[nodiscard]] Result<std::unique_ptr<Store>> open_store(block::Device& device,
                                                         const Config& config);
 
+/// The same view of a disk that is not in use, without changing a byte of it: no epoch, no
+/// invalidations. Puts, updates and purges are `Trouble::invalid`.
+[[nodiscard]] Result<std::unique_ptr<Store>> open_for_inspection(block::Device& device,
+                                                                 const Config& config);
+
 }  // namespace engine::rock

@@ -1,0 +1,189 @@
+#include "engine/rock/core.h"
+
+#include <algorithm>
+
+#include "engine/base/random.h"
+
+namespace engine::rock {
+
+Gates::Gates(const std::vector<Gate>& off) {
+  on_.fill(true);
+  for (const Gate gate : off) {
+    on_.at(static_cast<std::size_t>(gate)) = !switchable(gate);
+  }
+}
+
+std::map<std::string, std::uint64_t> Gates::refusals() const {
+  std::map<std::string, std::uint64_t> counts;
+  for (const Gate gate : all_gates()) {
+    counts.emplace(gate_name(gate), refusals_.at(static_cast<std::size_t>(gate)));
+  }
+  return counts;
+}
+
+Core::Core(block::Device& target, Config settings, Geometry layout, bool inspection_only)
+    : device(target),
+      config(std::move(settings)),
+      geometry(layout),
+      read_only(inspection_only),
+      gates(config.gates_off),
+      slots(layout.slot_count),
+      free(config.allocator, layout.slot_count, mix(config.seed, 2)),
+      scratch(layout.slot_bytes) {}
+
+WriteId Core::next_write_id() {
+  return {std::uint64_t{epoch} << 32 | ++counter_, nonce};
+}
+
+std::optional<std::uint32_t> Core::find(const Digest& key) const {
+  const auto found = index_.find(key);
+  return found == index_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<std::uint32_t> Core::find_readable(const Digest& key) const {
+  const auto number = find(key);
+  return number && entries[*number].state == EntryState::readable ? number : std::nullopt;
+}
+
+std::uint32_t Core::add_entry(const Digest& key) {
+  std::uint32_t number = 0;
+  if (vacant_.empty()) {
+    number = static_cast<std::uint32_t>(entries.size());
+    entries.emplace_back();
+  } else {
+    number = vacant_.back();
+    vacant_.pop_back();
+    entries[number] = Entry{};
+  }
+  entries[number].key = key;
+  index_.emplace(key, number);
+  return number;
+}
+
+void Core::drop_entry(std::uint32_t number, EntryState state) {
+  Entry& entry = entries[number];
+  if (rebuilding) {
+    const Digest key = entry.key;
+    entry = Entry{};
+    entry.key = key;
+    entry.state = state;
+    return;
+  }
+  index_.erase(entry.key);
+  entry = Entry{};
+  vacant_.push_back(number);
+}
+
+SlotHeader Core::header_at(const Entry& entry, std::uint32_t place, std::uint32_t slot) const {
+  const bool in_prefix = place < entry.prefix_count;
+  const bool last = place + 1 == entry.slot_count;
+  SlotHeader header;
+  header.instance = instance;
+  header.key = entry.key;
+  header.chain = entry.chain;
+  header.write = in_prefix ? entry.write : entry.chain;
+  header.payload_bytes = slots[slot].payload_bytes;
+  header.next = slots[slot].next;
+  header.first = entry.first;
+  header.index = in_prefix                 ? place
+                 : entry.prefix_count == 0 ? place + entry.first_index
+                                           : place - entry.prefix_count + 1;
+  if (place == 0 && in_prefix) {
+    header.flags |= flag_inode;
+    header.meta_bytes = entry.meta_bytes;
+  }
+  if (place + 1 == entry.prefix_count) {
+    header.flags |= flag_prefix_end;
+  }
+  if (last) {
+    header.flags |= flag_tail;
+  }
+  if (last || (in_prefix && entry.write != entry.chain)) {
+    header.body_bytes = entry.body_bytes;
+  }
+  return header;
+}
+
+Status Core::write(std::uint64_t offset_bytes, std::span<const std::byte> from) {
+  dirty_ = true;
+  return device.write(offset_bytes, from, block::WriteMode::cached);
+}
+
+Status Core::write_slot(std::uint32_t slot, const SlotHeader& header, std::span<std::byte> bytes) {
+  clear_unused(bytes, header.payload_bytes);
+  encode_slot(header, bytes);
+  ++counters.slot_writes;
+  return write(geometry.offset(slot), bytes.first(used_bytes(header.payload_bytes)));
+}
+
+Result<DecodedSlot> Core::read_slot(std::uint32_t slot, std::uint32_t payload_bytes) {
+  const auto into = std::span(scratch).first(used_bytes(payload_bytes));
+  ++counters.slot_reads;
+  const Status done = device.read(geometry.offset(slot), into);
+  if (!done) {
+    return tl::unexpected(done.error());
+  }
+  return decode_slot(into);
+}
+
+Status Core::invalidate(std::uint32_t slot, SlotHeader was) {
+  SlotUse& use = slots[slot];
+  if (use.kind == UnitUse::Kind::free || use.kind == UnitUse::Kind::quarantine) {
+    return {};
+  }
+  use = SlotUse{UnitUse::Kind::quarantine, no_slot, 0, 0};
+  if (read_only) {
+    return {};
+  }
+  if (!gates.on(Gate::durable_invalidation)) {
+    release(slot);
+    return {};
+  }
+  gates.refuse(Gate::durable_invalidation);
+  ++counters.invalidations;
+  std::array<std::byte, first_sector_bytes> sector = {};
+  was.state = SlotState::free;
+  was.instance = instance;
+  encode_slot(was, sector);
+  // Where the device refuses, the slot's content is unknown: it stays out of use for this life.
+  const Status written = write(geometry.offset(slot), sector);
+  if (written) {
+    quarantine_.push_back(slot);
+  }
+  return written;
+}
+
+Status Core::free_chain(const Entry& entry, UnitUse::Kind kind, std::uint64_t owner) {
+  Status outcome;
+  auto slot = entry.first;
+  for (std::uint32_t place = 0; place < entry.slot_count && slot != no_slot; ++place) {
+    const auto here = static_cast<std::uint32_t>(slot);
+    slot = slots[here].next;
+    if (slots[here].kind == kind && slots[here].owner == owner) {
+      const Status done = invalidate(here, header_at(entry, place, here));
+      outcome = outcome ? done : outcome;
+    }
+  }
+  return outcome;
+}
+
+void Core::release(std::uint32_t slot) {
+  slots[slot] = SlotUse{UnitUse::Kind::free, no_slot, 0, 0};
+  free.add(slot);
+}
+
+Status Core::flush() {
+  ++counters.barriers;
+  const Status done = device.flush();
+  if (!done) {
+    return done;
+  }
+  dirty_ = false;
+  for (const std::uint32_t slot : quarantine_) {
+    release(slot);
+  }
+  quarantine_.clear();
+  return {};
+}
+
+}  // namespace engine::rock
