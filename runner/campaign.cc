@@ -77,6 +77,10 @@ class Campaign {
 
  private:
   faultfs::Status begin() {
+    if (profiles_of(options_).empty()) {
+      auto unknown = faultfs::find_profile(options_.profile);
+      return fail(unknown ? "no device profile fits" : unknown.error().message);
+    }
     started_ = Clock::now();
     options_.out = numbered_run(options_.out);
     summary_.info.title = fmt::format("{} on {}", title(), to_text(options_.device));

@@ -64,8 +64,7 @@ void add_target_options(CLI::App& app, RunWords& words) {
   app.add_option("--slot", words.slot, "slot size, e.g. 16K (default: 4K and 16K in turn)");
   app.add_option("--disk", words.disk, "size of the storage, e.g. 1M");
   app.add_option("--program", config.program, "the cache's program, unmodified");
-  app.add_option(
-      "--profile", words.options.profile, "device profile (default: every honest one in turn)");
+  app.add_option("--profile", words.options.profile, "device profile (default: each in turn)");
   app.add_option(
       "--device", words.device, "memory, fuse (default: memory for the engine, fuse for others)");
 }

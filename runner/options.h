@@ -17,7 +17,7 @@ namespace runner {
 struct CampaignOptions {
   scenarios::TargetConfig config;  ///< allocator, policy empty: vary; see the flags below
   bool vary_slot = true;           ///< engine: slot sizes in turn; otherwise `config.slot_bytes`
-  std::string profile;             ///< empty: every honest profile in turn (a specimen: all)
+  std::string profile;             ///< empty: every profile in turn (targets but the engine: every honest one)
   DeviceKind device = DeviceKind::memory;
   std::string explorer = "mixed";
   std::uint32_t deviations_max = 2;    ///< explorer bounded
