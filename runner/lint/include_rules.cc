@@ -79,11 +79,11 @@ constexpr std::array<Containment, 8> containments = {{
     {"httplib.h", "scenarios/targets/", false, "HTTP belongs to the targets that speak it"},
     {"gtest/", "", true, "GoogleTest belongs to tests"},
     {"gmock/", "", true, "GoogleTest belongs to tests"},
-    {"benchmark/", "", true, "Google Benchmark belongs to files named *_bench.cc"},
+    {"benchmark/", "", true, "Google Benchmark belongs to files named *bench.cc"},
 }};
 
 bool may_hold(const Containment& rule, std::string_view path) {
-  const bool bench = rule.header == "benchmark/" && path.ends_with("_bench.cc");
+  const bool bench = rule.header == "benchmark/" && path.ends_with("bench.cc");
   return bench || (rule.also_in_tests && is_test(path)) ||
          (!rule.place.empty() && path.starts_with(rule.place));
 }

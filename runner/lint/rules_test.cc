@@ -135,7 +135,7 @@ std::vector<Planted> third_party_cases() {
       {"third_party",
        "engine/a.cc",
        "#include <benchmark/benchmark.h>\n",
-       "*_bench.cc",
+       "*bench.cc",
        "engine/c_bench.cc",
        "#include <benchmark/benchmark.h>\n"},
   };
