@@ -52,7 +52,7 @@ namespace {
 
 /// The disks as readers saw them are kept after every so many entries, so that a crash point
 /// anywhere in a long log is reached from near by.
-constexpr std::uint32_t checkpoint_entries = 64;
+constexpr std::uint32_t checkpoint_entries = 16;
 
 /// Applies entry `number` as a device does whose every write is kept.
 void apply_entry(const WriteLog& log, std::uint32_t number, std::vector<Image>& disks) {

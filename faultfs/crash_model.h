@@ -105,7 +105,7 @@ class CrashModel {
   SectorHistory history_;
   std::vector<Image> all_kept_;  ///< the disks as readers saw them after entry `all_kept_at_`
   std::uint32_t all_kept_at_ = 0;
-  std::vector<std::vector<Image>> checkpoints_;  ///< the same after every 64 entries
+  std::vector<std::vector<Image>> checkpoints_;  ///< the same after every 16 entries
 };
 
 }  // namespace faultfs

@@ -1,8 +1,11 @@
 // A tree of two levels: the image holds leaves, a leaf holds 64 pages, and both are counted and
 // shared between copies. A copy of a 64 MiB disk copies 256 pointers. The first write into a shared
 // leaf copies its 64 pointers, the first into a shared page copies (or, when the whole page is
-// overwritten, replaces) 4 KiB. Whatever two images still share is equal without looking, so
-// `rewind_to` and `same_bytes` skip it by comparing pointers.
+// overwritten, replaces) 4 KiB. Whatever two images still share is equal without looking.
+//
+// An image also remembers which pages it replaced since it was copied, and the version of the image
+// it was copied from. A version is a number that no other content of any image ever has, so while
+// the other image still has that version, those pages are all that `rewind_to` must take back.
 //
 // Counts are atomic, because copies may live on different threads; "only I hold this" is read with
 // acquire, so that writing in place happens after the last other reader let go.
@@ -59,6 +62,17 @@ void check_range(std::uint64_t disk_bytes, std::uint64_t offset_bytes, std::uint
                  disk_bytes);
 }
 
+/// A number never given before, in any thread: threads take them in blocks.
+std::uint64_t fresh_version() {
+  constexpr std::uint64_t block = 1U << 20;
+  static std::atomic<std::uint64_t> blocks{0};
+  thread_local std::uint64_t next = 0;
+  if (next % block == 0) {
+    next = blocks.fetch_add(1) * block + 1;  // never a multiple of a block: 0 is no version
+  }
+  return next++;
+}
+
 std::string errno_text() {
   return std::strerror(errno);  // NOLINT(concurrency-mt-unsafe): glibc's is per thread
 }
@@ -99,10 +113,21 @@ void intrusive_ptr_release(Image::Leaf* leaf) noexcept {
 
 Image::Image() = default;
 Image::Image(std::uint64_t size_bytes)
-    : size_bytes_(size_bytes), leaves_((size_bytes + leaf_bytes - 1) / leaf_bytes) {}
-Image::Image(const Image&) = default;
+    : size_bytes_(size_bytes),
+      leaves_((size_bytes + leaf_bytes - 1) / leaf_bytes),
+      version_(fresh_version()) {}
+Image::Image(const Image& other)
+    : size_bytes_(other.size_bytes_),
+      leaves_(other.leaves_),
+      version_(fresh_version()),
+      origin_version_(other.version_) {}
 Image::Image(Image&&) noexcept = default;
-Image& Image::operator=(const Image&) = default;
+Image& Image::operator=(const Image& other) {
+  if (this != &other) {
+    *this = Image(other);
+  }
+  return *this;
+}
 Image& Image::operator=(Image&&) noexcept = default;
 Image::~Image() = default;
 
@@ -133,7 +158,17 @@ std::byte* Image::writable_page(std::uint64_t number, bool keep_content) {
     own->bytes = slot ? slot->bytes : zero_page;
   }
   slot = std::move(own);
+  note_replaced(number);
   return slot->bytes.data();
+}
+
+/// Beyond as many as the disk has pages, a copy is cheaper than the list.
+void Image::note_replaced(std::uint64_t number) {
+  if (replaced_.size() < leaves_.size() * leaf_pages) {
+    replaced_.push_back(static_cast<std::uint32_t>(number));
+  } else {
+    origin_version_ = 0;
+  }
 }
 
 void Image::read(std::uint64_t offset_bytes, MutableByteView into) const {
@@ -150,6 +185,7 @@ void Image::read(std::uint64_t offset_bytes, MutableByteView into) const {
 
 void Image::write(std::uint64_t offset_bytes, ByteView from) {
   check_range(size_bytes_, offset_bytes, from.size());
+  version_ = fresh_version();
   for_each_piece(offset_bytes, from.size(), [&](const Piece& piece) {
     std::byte* to = writable_page(piece.page, !piece.whole());
     std::memcpy(to + piece.inside, from.data() + piece.at, piece.size);
@@ -158,12 +194,14 @@ void Image::write(std::uint64_t offset_bytes, ByteView from) {
 
 void Image::write_zeros(std::uint64_t offset_bytes, std::uint64_t size_bytes) {
   check_range(size_bytes_, offset_bytes, size_bytes);
+  version_ = fresh_version();
   for_each_piece(offset_bytes, size_bytes, [&](const Piece& piece) {
     if (page(piece.page) == nullptr) {
       return;
     }
     if (piece.whole()) {
       page_slot(piece.page).reset();
+      note_replaced(piece.page);
     } else {
       std::memset(writable_page(piece.page, true) + piece.inside, 0, piece.size);
     }
@@ -174,15 +212,15 @@ void Image::copy_range(const Image& from, std::uint64_t offset_bytes, std::uint6
   POWERCUT_CHECK(
       from.size_bytes_ == size_bytes_, "disks of {} and {} bytes", from.size_bytes_, size_bytes_);
   check_range(size_bytes_, offset_bytes, size_bytes);
+  version_ = fresh_version();
   for_each_piece(offset_bytes, size_bytes, [&](const Piece& piece) {
     const Page* source = from.page(piece.page);
     if (source == page(piece.page)) {
       return;
     }
     if (piece.whole()) {
-      page_slot(piece.page) =
-          source == nullptr ? nullptr
-                            : from.leaves_[piece.page / leaf_pages]->pages[piece.page % leaf_pages];
+      share_page(from, piece.page);
+      note_replaced(piece.page);
       return;
     }
     const std::byte* bytes = source == nullptr ? zero_page.data() : source->bytes.data();
@@ -190,24 +228,24 @@ void Image::copy_range(const Image& from, std::uint64_t offset_bytes, std::uint6
   });
 }
 
+void Image::share_page(const Image& from, std::uint64_t number) {
+  const LeafPtr& leaf = from.leaves_[number / leaf_pages];
+  page_slot(number) = leaf ? leaf->pages[number % leaf_pages] : nullptr;
+}
+
 void Image::rewind_to(const Image& base) {
   POWERCUT_CHECK(
       base.size_bytes_ == size_bytes_, "disks of {} and {} bytes", base.size_bytes_, size_bytes_);
-  for (std::size_t i = 0; i < leaves_.size(); ++i) {
-    if (leaves_[i] == base.leaves_[i]) {
-      continue;
-    }
-    if (!leaves_[i] || !base.leaves_[i] || leaves_[i]->shared()) {
-      leaves_[i] = base.leaves_[i];
-      continue;
-    }
-    // A leaf of our own is kept: the next state will most likely write there again.
-    for (std::size_t slot = 0; slot < leaf_pages; ++slot) {
-      if (leaves_[i]->pages[slot] != base.leaves_[i]->pages[slot]) {
-        leaves_[i]->pages[slot] = base.leaves_[i]->pages[slot];
-      }
-    }
+  if (origin_version_ == 0 || origin_version_ != base.version_) {
+    *this = base;
+    return;
   }
+  // Leaves of our own are kept: the next state will most likely write there again.
+  for (std::uint32_t number : replaced_) {
+    share_page(base, number);
+  }
+  replaced_.clear();
+  version_ = fresh_version();
 }
 
 bool Image::same_bytes(const Image& other) const {

@@ -43,8 +43,9 @@ class Image {
   /// are shared, not copied.
   void copy_range(const Image& from, std::uint64_t offset_bytes, std::uint64_t size_bytes);
 
-  /// Makes this image equal to `base`, from which it was copied (or rewound) earlier, by dropping
-  /// the pages written since: the cost is the number of those pages.
+  /// Makes this image equal to `base`, a disk of the same size. Where it was copied from (or last
+  /// rewound to) `base` and only this one was written since, the cost is the number of pages
+  /// written; otherwise that of a copy.
   void rewind_to(const Image& base);
 
   /// True when both hold the same bytes.
@@ -69,10 +70,15 @@ class Image {
 
   [[nodiscard]] const Page* page(std::uint64_t number) const;
   PagePtr& page_slot(std::uint64_t number);
+  void note_replaced(std::uint64_t number);
+  void share_page(const Image& from, std::uint64_t number);
   std::byte* writable_page(std::uint64_t number, bool keep_content);
 
   std::uint64_t size_bytes_ = 0;
-  std::vector<LeafPtr> leaves_;  // each holds 64 pages; null: zeros
+  std::vector<LeafPtr> leaves_;          // each holds 64 pages; null: zeros
+  std::uint64_t version_ = 0;            // changes with every write, never the same twice
+  std::uint64_t origin_version_ = 0;     // of the image this one was copied from or rewound to
+  std::vector<std::uint32_t> replaced_;  // pages that differ from that one
 };
 
 }  // namespace faultfs
