@@ -160,7 +160,15 @@ class Witness {
       : history_(recording.history),
         model_(model),
         point_(point),
-        last_segment_(history_.segments - 1) {}
+        last_segment_(history_.segments - 1) {
+    const std::uint32_t entries = std::min(point.entry, model.log().size());
+    for (std::uint32_t entry = 1; entry <= entries; ++entry) {
+      const std::string_view mark = model.log().mark_text(entry);
+      if (mark == "kill" || mark == "stop") {
+        process_ends_.push_back(entry);
+      }
+    }
+  }
 
   /// The effects of `key`, in order; operations that had not begun are left out.
   [[nodiscard]] std::vector<Effect> effects(scenarios::Key key) const {
@@ -174,8 +182,9 @@ class Witness {
         continue;
       }
       end_open_put(operation, effects);
-      const bool open = state == OperationState::in_flight;
-      const std::uint64_t position = open ? UINT64_MAX : 2 * std::uint64_t{operation.ended};
+      const std::uint64_t position = state == OperationState::in_flight
+                                         ? end_of_process(operation)
+                                         : 2 * std::uint64_t{operation.ended};
       effects.push_back({&operation, state, durable(operation, state), position});
     }
     std::stable_sort(effects.begin(), effects.end(), [](const Effect& a, const Effect& b) {
@@ -201,6 +210,14 @@ class Witness {
     }
   }
 
+  /// When the process that had `operation` ended; UINT64_MAX: not before the crash point.
+  [[nodiscard]] std::uint64_t end_of_process(const Operation& operation) const {
+    const auto end = std::upper_bound(process_ends_.begin(), process_ends_.end(), operation.began);
+    return operation.segment != last_segment_ || end == process_ends_.end()
+               ? UINT64_MAX
+               : 2 * std::uint64_t{*end};
+  }
+
   [[nodiscard]] bool durable(const Operation& operation, OperationState state) const {
     if (state == OperationState::in_flight) {
       return false;
@@ -215,6 +232,7 @@ class Witness {
   const faultfs::CrashModel& model_;
   const faultfs::CrashPoint& point_;
   std::uint32_t last_segment_;
+  std::vector<std::uint32_t> process_ends_;
 };
 
 std::vector<scenarios::Key> keys_of(const scenarios::History& history) {

@@ -207,6 +207,16 @@ TEST(Allowed, AnUploadEndsWhenTheNextPutOfItsKeyBegins) {
   EXPECT_THAT(ended_versions(answers), ElementsAre(Version{killed, 0}));
 }
 
+TEST(Allowed, AnUploadEndsWithItsProcess) {
+  EvidenceByHand hand;
+  const auto killed = hand.begin(k1);
+  hand.kill();
+  EXPECT_THAT(hand.answers(k1).may, ElementsAre(Version{killed, 0}));
+  hand.purge(k1);
+  EXPECT_THAT(hand.answers(k1).may, IsEmpty());
+  EXPECT_THAT(ended_versions(hand.answers(k1)), ElementsAre(Version{killed, 0}));
+}
+
 TEST(Allowed, AnUploadOutlivesAPurgeOfTheOlderVersion) {
   EvidenceByHand hand;
   const auto old = hand.put(k1);

@@ -103,6 +103,7 @@ class Watch {
       safe_.push_back(last_);
     }
     std::sort(safe_.begin(), safe_.end());
+    safe_.erase(std::unique(safe_.begin(), safe_.end()), safe_.end());
     return std::move(safe_);
   }
 

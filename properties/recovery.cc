@@ -56,7 +56,7 @@ class RecoveryEnds : public Property {
     }
     if (seen.started != scenarios::Outcome::done) {
       const char* how =
-          seen.started == scenarios::Outcome::refused ? "refused to start" : "never became ready";
+          seen.started == scenarios::Outcome::refused ? "refused to start" : "does not answer";
       return seen.start_detail.empty() ? fmt::format("the cache {}", how)
                                        : fmt::format("the cache {}: {}", how, seen.start_detail);
     }

@@ -48,7 +48,7 @@ std::string pieces_text(const Reading& reading) {
   return text;
 }
 
-/// Says the header only where it is not simply the header of the bytes' own put.
+/// Says the header only where it is not simply that of the first bytes' own put.
 std::string header_text(const Reading& reading) {
   if (!reading.header.has_value()) {
     return "; nobody's header";
@@ -58,13 +58,9 @@ std::string header_text(const Reading& reading) {
   if (reading.header->update != 0) {
     return fmt::format("; header of update#{}{}", reading.header->update, of);
   }
-  const bool same_put =
-      std::all_of(reading.pieces.begin(), reading.pieces.end(), [&reading](const Piece& piece) {
-        return piece.put == reading.header->put;
-      });
-  return own && same_put && !reading.pieces.empty()
-             ? ""
-             : fmt::format("; header of put#{}{}", reading.header->put, of);
+  const bool usual = own && !reading.pieces.empty() && reading.pieces[0].key == reading.key &&
+                     reading.pieces[0].put == reading.header->put;
+  return usual ? "" : fmt::format("; header of put#{}{}", reading.header->put, of);
 }
 
 std::string version_text(Version version) {
