@@ -180,18 +180,14 @@ faultfs::Result<Reply> Squid::start(std::uint64_t /*seed*/, std::uint32_t slot_b
   end_process();
   death_.reset();
   setup_.slot_bytes = slot_bytes != 0 ? slot_bytes : setup_.slot_bytes;
-  const std::optional<Account> account = squid_account();
-  auto ready = prepare_directories(setup_, account).and_then([&] { return write_files(); });
-  if (!ready) {
+  if (auto ready = prepare_directories(setup_).and_then([&] { return write_files(); }); !ready) {
     return fail(ready.error().message);
   }
   remove_shared_memory(name_);
-  auto child = Child::start(
-      {.program = program_,
-       .arguments = {"-N", "-F", "-f", (setup_.work_dir / "squid.conf").string(), "-n", name_},
-       .output = output_file(),
-       .pin_cpu = rig_.pin_cpu,
-       .run_as = account});
+  ChildOptions options = squid_command(program_, setup_, name_);
+  options.output = output_file();
+  options.pin_cpu = rig_.pin_cpu;
+  auto child = Child::start(options);
   if (!child) {
     return fail(child.error().message);
   }
@@ -233,15 +229,16 @@ bool Squid::note_end() {
 
 void Squid::end_process() {
   note_end();
-  for (const auto& [key, upload] : uploads_) {
-    origin_->withdraw(path_of(key));
-  }
-  uploads_.clear();
   if (child_) {
     child_->kill();
     child_.reset();
     remove_shared_memory(name_);
   }
+  // Only now: a Squid that is alive takes the end of an upload's connection for the end of it.
+  for (const auto& [key, upload] : uploads_) {
+    origin_->withdraw(path_of(key));
+  }
+  uploads_.clear();
 }
 
 HttpAnswer Squid::ask(std::string_view method,
@@ -427,8 +424,8 @@ Reply Squid::stop() {
   if (exit) {
     child_.reset();  // it was asked to end: not a death
   }
-  end_process();
   remove_shared_memory(name_);
+  end_process();
   return clean ? Reply{} : Reply{Outcome::lost, "squid did not stop cleanly"};
 }
 

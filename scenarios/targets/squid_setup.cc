@@ -13,16 +13,16 @@
 //   ms in Squid's rebuild, and 5 ms of the dynamic linker.
 //
 // Squid starts as its own user, rather than as root and then changing: a process that changes its
-// user survives its parent's death.
+// user survives its parent's death. Where that user does not exist for us (in a user namespace that
+// knows root only) `unshare` of util-linux puts one more namespace around Squid.
 #include "scenarios/targets/squid_setup.h"
 
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdlib>
+#include <fstream>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -64,8 +64,6 @@ pinger_enable off
 digest_generation off
 icp_port 0
 )";
-  const std::optional<Account> account = squid_account();
-  const passwd* user = ::getpwuid(account ? account->user : ::geteuid());  // NOLINT(*-mt-unsafe)
   return fmt::format(text,
                      fmt::arg("port", setup.port),
                      fmt::arg("origin", setup.origin_port),
@@ -74,7 +72,7 @@ icp_port 0
                      fmt::arg("slot", setup.slot_bytes),
                      fmt::arg("object", setup.disk_bytes),
                      fmt::arg("work", setup.work_dir.string()),
-                     fmt::arg("user", user != nullptr ? user->pw_name : "nobody"));
+                     fmt::arg("user", squid_user().name));
 }
 
 faultfs::Result<std::filesystem::path> find_squid(const TargetConfig& config) {
@@ -98,16 +96,61 @@ faultfs::Result<std::filesystem::path> find_squid(const TargetConfig& config) {
       "squid is not installed: apt-get install squid (or name a binary with --program)");
 }
 
-std::optional<Account> squid_account() {
-  if (::geteuid() != 0) {
-    return std::nullopt;
-  }
-  for (const char* name : {"proxy", "squid", "nobody"}) {
-    if (const passwd* user = ::getpwnam(name); user != nullptr) {  // NOLINT(*-mt-unsafe)
-      return Account{user->pw_uid, user->pw_gid};
+namespace {
+
+/// Does `number` exist in this user namespace?
+bool is_mapped(const char* map, std::uint64_t number) {
+  std::ifstream lines(map);
+  std::uint64_t first = 0;
+  std::uint64_t outside = 0;
+  std::uint64_t count = 0;
+  while (lines >> first >> outside >> count) {
+    if (number >= first && number - first < count) {
+      return true;
     }
   }
-  return Account{65534, 65534};
+  return false;
+}
+
+SquidUser user_of(const passwd& entry) {
+  const Account account = {entry.pw_uid, entry.pw_gid};
+  const bool known = is_mapped("/proc/self/uid_map", account.user) &&
+                     is_mapped("/proc/self/gid_map", account.group);
+  return {account, entry.pw_name, !known};
+}
+
+}  // namespace
+
+SquidUser squid_user() {
+  if (::geteuid() != 0) {
+    return {{::geteuid(), ::getegid()}, "nobody", false};
+  }
+  for (const char* name : {"proxy", "squid", "nobody"}) {
+    if (const passwd* entry = ::getpwnam(name); entry != nullptr) {  // NOLINT(*-mt-unsafe)
+      return user_of(*entry);
+    }
+  }
+  return {{65534, 65534}, "nobody", !is_mapped("/proc/self/uid_map", 65534)};
+}
+
+ChildOptions squid_command(const std::filesystem::path& program,
+                           const SquidSetup& setup,
+                           const std::string& name) {
+  ChildOptions options;
+  options.program = program;
+  options.arguments = {"-N", "-F", "-f", (setup.work_dir / "squid.conf").string(), "-n", name};
+  const SquidUser user = squid_user();
+  if (user.renamed) {
+    options.arguments.insert(options.arguments.begin(),
+                             {fmt::format("--map-user={}", user.account.user),
+                              fmt::format("--map-group={}", user.account.group),
+                              "--",
+                              program.string()});
+    options.program = "/usr/bin/unshare";
+  } else if (::geteuid() == 0) {
+    options.run_as = user.account;
+  }
+  return options;
 }
 
 namespace {
@@ -141,20 +184,21 @@ faultfs::Status check_way_to(const std::filesystem::path& directory, const Accou
 
 }  // namespace
 
-faultfs::Status prepare_directories(const SquidSetup& setup,
-                                    const std::optional<Account>& account) {
-  if (!account) {
+faultfs::Status prepare_directories(const SquidSetup& setup) {
+  const SquidUser user = squid_user();
+  if (::geteuid() != 0 || user.renamed) {
     return {};
   }
-  if (::chown(setup.work_dir.c_str(), account->user, account->group) != 0) {
+  const Account& account = user.account;
+  if (::chown(setup.work_dir.c_str(), account.user, account.group) != 0) {
     return faultfs::fail(fmt::format("{} cannot be given to squid's user: {}",
                                      setup.work_dir.string(),
                                      std::generic_category().message(errno)));
   }
-  if (auto work = check_way_to(setup.work_dir, *account); !work) {
+  if (auto work = check_way_to(setup.work_dir, account); !work) {
     return work;
   }
-  return check_way_to(setup.disk_dir, *account);
+  return check_way_to(setup.disk_dir, account);
 }
 
 void remove_shared_memory(const std::string& name) {

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 
 #include "faultfs/base/result.h"
@@ -27,13 +26,24 @@ struct SquidSetup {
 /// install.
 [[nodiscard]] faultfs::Result<std::filesystem::path> find_squid(const TargetConfig& config);
 
-/// The user Squid runs as: as root `proxy`, `squid` or `nobody`, otherwise empty (ourselves).
-[[nodiscard]] std::optional<Account> squid_account();
+/// The user Squid runs as. It refuses to be root.
+struct SquidUser {
+  Account account;  ///< as root: proxy, squid or nobody; otherwise ourselves
+  std::string name;
+  /// We are root of a user namespace that knows no other user: Squid gets a namespace below it, in
+  /// which we go by the number of `account`.
+  bool renamed = false;
+};
+[[nodiscard]] SquidUser squid_user();
 
-/// Gives `work_dir` to the account. Error: names the first directory on the way to `work_dir` or
-/// `disk_dir` that the account cannot enter.
-[[nodiscard]] faultfs::Status prepare_directories(const SquidSetup& setup,
-                                                  const std::optional<Account>& account);
+/// Program, arguments and user of a Squid that serves `setup` under the service name `name`.
+[[nodiscard]] ChildOptions squid_command(const std::filesystem::path& program,
+                                         const SquidSetup& setup,
+                                         const std::string& name);
+
+/// Gives `work_dir` to Squid's user. Error: names the first directory on the way to `work_dir` or
+/// `disk_dir` that the user cannot enter.
+[[nodiscard]] faultfs::Status prepare_directories(const SquidSetup& setup);
 
 /// Removes what a Squid called `name` left in /dev/shm when it was killed.
 void remove_shared_memory(const std::string& name);

@@ -1,7 +1,8 @@
 #include "scenarios/targets/squid.h"
 
-#include <signal.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -271,6 +272,28 @@ TEST_F(SquidTest, AfterACutNothingIsAcknowledged) {
   EXPECT_EQ(seen(2), "miss");
 }
 
+/// What 5.7 does, and the harness must be able to see: the new version's first slot lands where the
+/// old one's was and points to the old tail, and the sizes add up (R02 of the rock scenarios).
+TEST_F(SquidTest, AKillDuringAnOverwriteMakesAHodgepodge) {
+  start();
+  const std::uint64_t size = 30000;
+  const Bytes old_body = make_body(2, 1, size);
+  const Bytes new_body = make_body(2, 5, size);
+  EXPECT_TRUE(done(put(2, 1, size)));
+  EXPECT_TRUE(done(target_->begin_put(2, header(2, 5, size), size)));
+  EXPECT_TRUE(done(target_->append(2, ByteView(new_body).first(20000))));
+  target_->kill();
+  start();
+  const GetReply reply = get(2);
+  ASSERT_EQ(reply.kind, Kind::hit);
+  EXPECT_EQ(reply.header, header(2, 5, size));
+  EXPECT_EQ(reply.claimed_bytes, size);
+  const std::vector<Piece> pieces = classify(reply.body);
+  ASSERT_EQ(pieces.size(), 2U);
+  EXPECT_EQ(pieces.front().put, 5U);
+  EXPECT_EQ(pieces.back().put, 1U);
+}
+
 TEST_F(SquidTest, DeathIsReportedWithItsLog) {
   start();
   EXPECT_FALSE(target_->death().has_value());
@@ -360,6 +383,52 @@ TEST_F(SquidTest, Speed) {
       large_hit,
       stop);
   EXPECT_LT(ready, 2000);
+}
+
+/// In a user namespace that knows root only: 0 when Squid served there, else what went wrong.
+int serve_in_a_user_namespace(const std::filesystem::path& directory) {
+  if (::unshare(CLONE_NEWUSER) != 0) {
+    return 77;
+  }
+  std::ofstream("/proc/self/setgroups") << "deny";
+  std::ofstream("/proc/self/uid_map") << "0 0 1";
+  std::ofstream("/proc/self/gid_map") << "0 0 1";
+  const TargetConfig config = squid_config();
+  const auto device = *faultfs::Device::create(*faultfs::find_profile("ssd_4k_volatile"),
+                                               {{"rock", config.disk_bytes}});
+  const auto squid = make_squid(config, {*device, directory / "disk", directory / "work", -1});
+  const auto started = squid ? (*squid)->start(1, 0) : tl::unexpected(squid.error());
+  if (!started || started->outcome != Outcome::done) {
+    std::cout << (started ? started->detail : started.error().message) << std::endl;
+    return 1;
+  }
+  const Bytes body = make_body(1, 1, 1000);
+  const bool put = done((*squid)->begin_put(1, "k1", 1000)) && done((*squid)->append(1, body)) &&
+                   done((*squid)->finish_put(1));
+  return put && (*squid)->get(1, 0, UINT64_MAX).body == body ? 0 : 2;
+}
+
+TEST(SquidInAUserNamespace, RunsThoughItsUserIsUnknownThere) {
+  if (const auto installed = squid_available(squid_config()); !installed) {
+    GTEST_SKIP() << installed.error().message;
+  }
+  std::string name = (std::filesystem::temp_directory_path() / "squid_test_XXXXXX").string();
+  const std::filesystem::path directory = ::mkdtemp(name.data());
+  std::filesystem::create_directory(directory / "disk");
+  std::filesystem::create_directory(directory / "work");
+  std::ofstream(directory / "disk" / "rock").close();
+  std::filesystem::resize_file(directory / "disk" / "rock", squid_config().disk_bytes);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::_exit(serve_in_a_user_namespace(directory));
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  std::filesystem::remove_all(directory);
+  if (WEXITSTATUS(status) == 77) {
+    GTEST_SKIP() << "no user namespace can be made here";
+  }
+  EXPECT_EQ(status, 0);
 }
 
 TEST(SquidAvailable, SaysWhatToInstallOrWhatIsWrongWithTheProgram) {
