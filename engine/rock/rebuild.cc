@@ -194,7 +194,7 @@ Status Rebuild::load(std::uint32_t slot, const SlotHeader& header) {
   }
   entry.state = EntryState::loading;
   entry.contested = entry.contested || contradiction;
-  return looks_complete(entry) ? judge(number) : Status{};
+  return looks_complete(entry) ? judge(number, false) : Status{};
 }
 
 void Rebuild::add_to_list(std::uint32_t number, std::uint32_t slot, const SlotHeader& header) {
@@ -333,7 +333,7 @@ Status Rebuild::put_aside_rest(const Entry& entry, std::uint32_t head, Gate reas
   return outcome;
 }
 
-Status Rebuild::judge(std::uint32_t number) {
+Status Rebuild::judge(std::uint32_t number, bool at_end) {
   const Entry& entry = core_.entries[number];
   if (core_.config.byte_sum_proof) {
     return judge_by_sum(number);
@@ -342,6 +342,9 @@ Status Rebuild::judge(std::uint32_t number) {
   Gate reason = Gate::inode_required;
   const auto head = choose_head(reason);
   const bool whole = core_.config.policy == ContradictionPolicy::whole_entry;
+  if (!at_end && (!head || walk_.slots.size() != entry.list_count)) {
+    return {};  // more of it may come
+  }
   if (!head) {
     return refuse_entry(number, whole && entry.contested ? Gate::entry_contradiction : reason);
   }
@@ -383,7 +386,7 @@ void Rebuild::publish(std::uint32_t number, std::uint32_t head, const Walk& walk
 Status Rebuild::end_scan() {
   for (; next_entry_ < core_.entries.size(); ++next_entry_) {
     if (core_.entries[next_entry_].state == EntryState::loading) {
-      const Status done = judge(next_entry_);
+      const Status done = judge(next_entry_, true);
       if (!done) {
         return done;
       }

@@ -46,7 +46,7 @@ class Rebuild {
   [[nodiscard]] bool contradicts(const Entry& entry, const SlotHeader& header) const;
   [[nodiscard]] bool looks_complete(const Entry& entry) const;
 
-  [[nodiscard]] Status judge(std::uint32_t entry);
+  [[nodiscard]] Status judge(std::uint32_t entry, bool at_end);
   void collect_heads(const Entry& entry);
   [[nodiscard]] std::optional<std::uint32_t> choose_head(Gate& reason);
   [[nodiscard]] bool payload_holds(const Walk& walk);
