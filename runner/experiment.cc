@@ -1,7 +1,5 @@
 #include "runner/experiment.h"
 
-#include <algorithm>
-
 #include "faultfs/base/check.h"
 #include "faultfs/base/random.h"
 #include "scenarios/generate.h"
@@ -12,19 +10,14 @@ namespace {
 /// Parts of a history's seed.
 enum SeedPart : std::uint64_t { examine_part = 1000 };
 
-/// Properties that can be judged of a single get in the middle of a run: the recall floor waits for
-/// the rebuild, and stability for a second one.
-bool judges_single_reading(const properties::Property& property) {
-  return property.name() != "recall_floor" && property.name() != "recovery_stable";
-}
-
 }  // namespace
 
 Experiment::Experiment(Stage& stage, scenarios::Recording recording)
     : stage_(stage),
       recording_(std::move(recording)),
       model_(recording_.base, recording_.log, recording_.profile),
-      claimed_(properties::claimed(recording_.config, recording_.profile)) {}
+      claimed_(properties::claimed(recording_.config, recording_.profile)),
+      judge_(recording_, model_, claimed_) {}
 
 faultfs::Result<std::unique_ptr<Experiment>> Experiment::record(
     Stage& stage,
@@ -54,26 +47,15 @@ faultfs::Result<StateResult> Experiment::run(const faultfs::CrashPlan& plan) {
   }
   StateResult result;
   result.seen = std::move(*seen);
-  result.judgement = properties::judge({recording_, model_, result.seen}, claimed_);
+  result.judgement = judge_.judge(result.seen);
   return result;
 }
 
-properties::Judgement Experiment::judge_run() const {
-  properties::Judgement total;
-  std::vector<const properties::Property*> judged;
-  std::ranges::copy_if(claimed_, std::back_inserter(judged), [](const auto* property) {
-    return judges_single_reading(*property);
-  });
-  for (std::size_t index = 0; index < recording_.readings.size(); ++index) {
-    scenarios::Examination seen;
-    // A get in the middle of a run sees what a kill right there would leave: all that completed.
-    seen.point = {faultfs::CutKind::kill, recording_.reading_at[index], false};
-    seen.after_recovery = {recording_.readings[index]};
-    auto judgement = properties::judge({recording_, model_, seen}, judged);
-    total.verdict = std::max(total.verdict, judgement.verdict);
-    std::ranges::move(judgement.violations, std::back_inserter(total.violations));
+properties::Judgement Experiment::judge_run() {
+  if (!run_judgement_) {
+    run_judgement_ = judge_.judge_run();
   }
-  return total;
+  return *run_judgement_;
 }
 
 std::vector<scenarios::Command> commands_of(const CaseFile& file) {

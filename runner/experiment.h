@@ -1,8 +1,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "properties/judge.h"
 #include "properties/property.h"
 #include "runner/case_file.h"
 #include "runner/stage.h"
@@ -42,7 +44,7 @@ class Experiment {
   [[nodiscard]] std::string target_log() const { return stage_.target().log_text(); }
 
   /// Judges what was seen while recording: the gets of the run, and a death in it.
-  [[nodiscard]] properties::Judgement judge_run() const;
+  [[nodiscard]] properties::Judgement judge_run();
 
  private:
   Experiment(Stage& stage, scenarios::Recording recording);
@@ -51,6 +53,8 @@ class Experiment {
   scenarios::Recording recording_;
   faultfs::CrashModel model_;
   std::vector<const properties::Property*> claimed_;
+  properties::Judge judge_;
+  std::optional<properties::Judgement> run_judgement_;   // judged once
 };
 
 /// The commands a case runs: its own, or those of its named scenario.
