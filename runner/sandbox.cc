@@ -22,10 +22,10 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -224,7 +224,8 @@ Result<Sandbox> enter_sandbox(const SandboxOptions& options) {
     return sandbox;
   }
   die_with_parent();  // again: a user namespace may have undone it
-  const int keeper = pidfd_open(getpid(), 0);
+  // By number: the declaration in glibc 2.36 has C++ linkage.
+  const int keeper = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
   if (keeper < 0) {
     return trouble("pidfd_open");
   }

@@ -80,12 +80,12 @@ std::vector<pid_t> processes_with(const std::string& word) {
   return found;
 }
 
-/// Keepers, inits and workers forked by this test.
-std::vector<pid_t> worker_processes() {
+/// Keepers, inits and workers forked by this test, or those with one of these names.
+std::vector<pid_t> worker_processes(const std::string& name = "powercut-") {
   std::vector<pid_t> found;
   const std::string own = std::filesystem::read_symlink("/proc/self/exe");
   for (const Process& process : all_processes()) {
-    if (!process.zombie && process.program == own && process.name.starts_with("powercut-")) {
+    if (!process.zombie && process.program == own && process.name.starts_with(name)) {
       found.push_back(process.pid);
     }
   }
@@ -224,7 +224,7 @@ void expect_nothing_left(const std::string& seconds) {
   EXPECT_TRUE(soon([] { return worker_processes().empty(); }));
   std::ifstream mounts("/proc/self/mountinfo");
   const std::string text{std::istreambuf_iterator<char>(mounts), {}};
-  EXPECT_THAT(text, Not(HasSubstr("fuse.powercut")));
+  EXPECT_THAT(text, Not(HasSubstr("powercut-scratch")));
   EXPECT_FALSE(std::filesystem::exists("/dev/shm/powercut-litter"));
   EXPECT_FALSE(std::filesystem::exists("/dev/shm/powercut-scratch"));
 }
@@ -244,7 +244,7 @@ class LitterTest : public SandboxTest {
       return litter(sandbox, descriptor, seconds);
     });
     EXPECT_EQ(line_from(worker->descriptor()), "mounted 4096 object true");
-    EXPECT_FALSE(processes_with(seconds).empty());
+    EXPECT_TRUE(soon([&] { return !processes_with(seconds).empty(); }));
     return std::move(*worker);
   }
 };
@@ -266,12 +266,9 @@ TEST_F(LitterTest, GoesWhenTheKeeperDies) {
 TEST_F(LitterTest, GoesWhicheverProcessOfItDies) {
   for (const std::string name : {"powercut-init", "powercut-worker"}) {
     Worker worker = littering("98763");
-    for (const Process& process : all_processes()) {
-      if (process.name == name && process.parent != getpid()) {
-        kill(process.pid, SIGKILL);
-        break;
-      }
-    }
+    const std::vector<pid_t> victims = worker_processes(name);
+    ASSERT_FALSE(victims.empty());
+    kill(victims.front(), SIGKILL);
     EXPECT_EQ(worker.wait(), (WorkerEnd{SIGKILL, 0})) << name;
     expect_nothing_left("98763");
   }

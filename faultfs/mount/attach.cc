@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <string>
 #include <system_error>
 
@@ -69,9 +68,19 @@ int try_superblock(int fuse) {
   return fsconfig(context.number(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0 ? 0 : errno;
 }
 
-bool write_abort(const std::filesystem::path& connections, std::uint32_t number) {
-  const std::filesystem::path file = connections / std::to_string(number) / "abort";
-  const Descriptor descriptor(open(file.c_str(), O_WRONLY | O_CLOEXEC));
+/// A file system that is mounted nowhere, so that nothing is left if we die now.
+Descriptor detached_fusectl() {
+  const Descriptor context(fsopen("fusectl", FSOPEN_CLOEXEC));
+  if (context.number() < 0 ||
+      fsconfig(context.number(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    return Descriptor(-1);
+  }
+  return Descriptor(fsmount(context.number(), FSMOUNT_CLOEXEC, 0));
+}
+
+bool write_abort(int connections, std::uint32_t number) {
+  const std::string file = std::to_string(number) + "/abort";
+  const Descriptor descriptor(openat(connections, file.c_str(), O_WRONLY | O_CLOEXEC));
   return descriptor.number() >= 0 && ::write(descriptor.number(), "1", 1) == 1;
 }
 
@@ -104,26 +113,21 @@ Result<int> attach(const std::filesystem::path& directory,
   return fuse;
 }
 
-bool detach(const std::filesystem::path& directory) {
-  return umount2(directory.c_str(), UMOUNT_NOFOLLOW) == 0 ||
-         umount2(directory.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH) == 0;
+Detached detach(const std::filesystem::path& directory) {
+  if (umount2(directory.c_str(), UMOUNT_NOFOLLOW) == 0) {
+    return Detached::wholly;
+  }
+  return umount2(directory.c_str(), UMOUNT_NOFOLLOW | MNT_DETACH) == 0 ? Detached::lazily
+                                                                       : Detached::failed;
 }
 
 bool abort_connection(std::uint32_t number) {
-  if (write_abort("/sys/fs/fuse/connections", number)) {
+  const Descriptor fusectl = detached_fusectl();
+  if (fusectl.number() >= 0 && write_abort(fusectl.number(), number)) {
     return true;
   }
-  std::string own = (std::filesystem::temp_directory_path() / "powercut-fusectl-XXXXXX").string();
-  if (mkdtemp(own.data()) == nullptr) {
-    return false;
-  }
-  bool done = false;
-  if (::mount("fusectl", own.c_str(), "fusectl", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0) {
-    done = write_abort(own, number);
-    umount2(own.c_str(), MNT_DETACH);
-  }
-  rmdir(own.c_str());
-  return done;
+  const Descriptor mounted(open("/sys/fs/fuse/connections", O_PATH | O_CLOEXEC));
+  return mounted.number() >= 0 && write_abort(mounted.number(), number);
 }
 
 Status can_mount() {

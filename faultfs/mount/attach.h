@@ -14,12 +14,18 @@ namespace faultfs::mount {
                                  bool allow_other,
                                  bool& needs_privilege);
 
-/// Takes the mount at `directory` away, lazily when files in it are open. Sends no request that a
-/// dead server would have to answer. False when nothing could be unmounted.
-bool detach(const std::filesystem::path& directory);
+/// How a mount went away.
+enum class Detached {
+  wholly,  ///< nothing used it any more; the connection is closed
+  lazily,  ///< files in it are open; the connection lives until it is aborted or its server ends
+  failed,  ///< it is still there, or never was
+};
+
+/// Takes the mount at `directory` away. Sends no request that a dead server would have to answer.
+Detached detach(const std::filesystem::path& directory);
 
 /// Ends connection `number` (the minor device number of the mount) from outside, by fusectl: every
-/// request on it fails at once. False when fusectl is not there and cannot be mounted.
+/// request on it fails at once, now and later. False when fusectl cannot be had (needs root).
 bool abort_connection(std::uint32_t number);
 
 }  // namespace faultfs::mount

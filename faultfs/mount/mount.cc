@@ -2,14 +2,18 @@
 //
 //   1. The device is cut, so nothing that still arrives changes it.
 //   2. The mount point is unmounted, lazily when files are open in it. The server still answers.
-//   3. The session is told to exit, and a signal takes the serving thread out of its read.
-//   4. Its descriptor is closed. That aborts the connection: every client that waits, now or later,
-//      gets ENOTCONN or ECONNABORTED, also one that is stopped when it goes on.
-// A thread that does not come back within two seconds has its connection aborted from outside.
+//   3. When files are open, the connection is aborted (as root): every client that waits, now or
+//      later, gets ENOTCONN or ECONNABORTED, also one that is stopped when it goes on. Without
+//      root, step 5 does the same, unless a fork of this process holds the descriptor, too.
+//   4. The session is told to exit, and a signal takes the serving thread out of its read. One that
+//      does not come back within two seconds has its connection aborted, whatever it was.
+//   5. The descriptor is closed.
 //
 // This process must never wait for its own mount: it keeps no descriptor in it (the one look at its
 // attributes is at the start, while the thread serves), and all descriptors are close-on-exec, so
-// that no child's exec sends a close to a thread that waits for that child.
+// that no child's exec sends a close to a thread that waits for that child. Threads of this process
+// should not use the mount either: should the server die inside their request, the process could
+// not end. (Tests do it, to be short.)
 
 #include "faultfs/mount/mount.h"
 
@@ -110,8 +114,8 @@ class ServedMount : public Mount {
       return;
     }
     device_.cut_now();
-    if (!with_helper_) {
-      detach(options_.directory);
+    if (!with_helper_ && detach(options_.directory) != Detached::wholly) {
+      abort_connection(connection_);
     }
     stop();
     if (with_helper_) {

@@ -122,7 +122,7 @@ void set_attributes(fuse_req_t request,
 
 void open_disk(fuse_req_t request, fuse_ino_t inode, fuse_file_info* /*file*/) {
   DiskFiles& files = files_of(request);
-  if (inode < DiskFiles::first_disk || inode > files.end()) {
+  if (inode < DiskFiles::first_disk || inode > files.last()) {
     fuse_reply_err(request, EISDIR);
     return;
   }
@@ -265,7 +265,7 @@ void list_root(
   DiskFiles& files = files_of(request);
   std::vector<char> entries(size);
   std::size_t used = 0;
-  for (auto at = static_cast<std::size_t>(offset); at < files.end() + 1; ++at) {
+  for (auto at = static_cast<std::size_t>(offset); at <= files.last(); ++at) {
     // Positions 0 and 1 are the dots, from 2 on position and inode are the same number.
     const bool dot = at < DiskFiles::first_disk;
     const std::string name = dot ? std::string(at + 1, '.') : files.name(at);
@@ -292,7 +292,7 @@ void state_of_files(fuse_req_t request, fuse_ino_t /*inode*/) {
   struct statvfs state {};
   state.f_bsize = files.sector_bytes();
   state.f_frsize = files.sector_bytes();
-  for (fuse_ino_t inode = DiskFiles::first_disk; inode <= files.end(); ++inode) {
+  for (fuse_ino_t inode = DiskFiles::first_disk; inode <= files.last(); ++inode) {
     state.f_blocks += files.size_bytes(inode) / files.sector_bytes();
     ++state.f_files;
   }
@@ -366,7 +366,7 @@ std::uint64_t DiskFiles::size_bytes(fuse_ino_t inode) const {
 }
 
 struct stat* DiskFiles::attributes(fuse_ino_t inode) {
-  return inode >= FUSE_ROOT_ID && inode <= end() ? &attributes_[inode - FUSE_ROOT_ID] : nullptr;
+  return inode >= FUSE_ROOT_ID && inode <= last() ? &attributes_[inode - FUSE_ROOT_ID] : nullptr;
 }
 
 MutableByteView DiskFiles::buffer(std::size_t size_bytes) {

@@ -23,7 +23,7 @@ class DiskFiles {
 
   [[nodiscard]] Device& device() { return *device_; }
   [[nodiscard]] std::uint64_t sector_bytes() const { return sector_bytes_; }
-  [[nodiscard]] fuse_ino_t end() const { return first_disk + attributes_.size() - 1; }
+  [[nodiscard]] fuse_ino_t last() const { return FUSE_ROOT_ID + attributes_.size() - 1; }
   [[nodiscard]] static DiskNumber disk(fuse_ino_t inode) {
     return static_cast<DiskNumber>(inode - first_disk);
   }
