@@ -243,10 +243,12 @@ class Campaign {
     summary_.undecided_states += result.undecided;
     summary_.states_by_profile[result.profile] += result.states;
     for (const auto& [name, count] : result.properties) {
-      auto& total = summary_.properties[name];
-      total.holds += count.holds;
-      total.violated += count.violated;
-      total.undecided += count.undecided;
+      for (auto* total : {&summary_.properties[name],
+                          &summary_.properties_by_profile[result.profile][name]}) {
+        total->holds += count.holds;
+        total->violated += count.violated;
+        total->undecided += count.undecided;
+      }
     }
     for (const auto& [why, count] : result.undecided_why) {
       summary_.undecided_why[why] += count;

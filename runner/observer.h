@@ -62,6 +62,8 @@ struct RunSummary {
   std::uint64_t states = 0, histories = 0, held = 0, violated_states = 0, undecided_states = 0;
   std::uint32_t causes = 0;  ///< distinct cases kept
   std::map<std::string, PropertyCount> properties;
+  /// Device profile → property → counts.
+  std::map<std::string, std::map<std::string, PropertyCount>> properties_by_profile;
   std::map<std::string, std::uint64_t> undecided_why;  ///< reason → count
   std::map<std::string, std::uint64_t> gate_refusals;
   std::map<std::string, std::uint64_t> states_by_profile;
