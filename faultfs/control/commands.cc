@@ -17,9 +17,9 @@
 //   status                   on or cut, generation, log entries, profile, disks
 //
 // The answer is "ok", with facts after it, or "error" and a sentence. It comes after the command
-// took effect. A power-on fences every open file, empties the log and disarms. File names must be
-// absolute, since asker and answerer may stand in different directories; they may hold blanks.
-// Example:
+// took effect. A power-on that is refused leaves the device cut; any other fences every open file,
+// empties the log and disarms. File names must be absolute, since asker and answerer may stand in
+// different directories; they may hold blanks. Example:
 //     cut at-request 3        ok
 //     status                  ok on generation 1, log 2 entries, ssd_4k_volatile, disk0 4M
 //     status                  ok cut generation 1, log 4 entries, ssd_4k_volatile, disk0 4M
