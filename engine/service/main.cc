@@ -1,0 +1,124 @@
+// cache-engine: the engine as a process, and its inspection verbs.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include <fmt/format.h>
+
+#include "engine/service/options.h"
+
+namespace {
+
+using engine::service::ListOptions;
+using engine::service::ServerOptions;
+using engine::service::Source;
+using engine::service::StoreWords;
+
+/// Everything a command line can say.
+struct CommandLine {
+  std::filesystem::path disk;
+  StoreWords words;
+  ServerOptions server;
+  bool manual_ticks = false;
+  Source source;
+  ListOptions list;
+  std::string key;
+  bool json = false;
+};
+
+CLI::App* add_serve(CLI::App& app, CommandLine& line) {
+  CLI::App* serve = app.add_subcommand("serve", "serve a store until it is closed or SIGTERM");
+  serve->add_option("--disk", line.disk, "file or block device that holds the store")->required();
+  serve->add_option("--store", line.words.store, "rock");
+  serve->add_option("--preset", line.words.preset, "hardened, squid");
+  serve->add_option("--without-gate", line.words.without_gates, "a gate to switch off; repeatable");
+  serve->add_option("--slot", line.words.slot, "slot size, 1K to 1M (16K)");
+  serve->add_option("--slice", line.words.slice_slots, "slots a tick of the rebuild reads (64)");
+  serve->add_option("--allocator", line.words.allocator, "lowest_first, lifo, random");
+  serve->add_option("--policy", line.words.policy, "whole_entry, newest_complete");
+  serve->add_option("--seed", line.words.seed, "for ids and the random allocator; never twice");
+  CLI::Option* file = serve->add_option("--socket", line.server.socket_file, "listen here");
+  CLI::Option* connected =
+      serve->add_option("--socket-fd", line.server.socket, "serve this connected socket alone");
+  file->excludes(connected);
+  serve->add_option("--tick-ms", line.server.tick_milliseconds, "background work every … ms (10)")
+      ->check(CLI::NonNegativeNumber);
+  serve->add_flag(
+      "--manual-ticks", line.manual_ticks, "background work by the clients' ticks only");
+  return serve;
+}
+
+CLI::App* add_verb(CLI::App& app, const char* name, const char* what, CommandLine& line) {
+  CLI::App* verb = app.add_subcommand(name, what);
+  verb->add_option("--disk", line.source.disk, "an image that is not in use");
+  verb->add_option("--socket", line.source.socket, "the socket of a running engine");
+  verb->add_option("--slot", line.source.slot, "slot size, where the disk has no valid header");
+  verb->add_flag("--json", line.json, "for machines");
+  return verb;
+}
+
+int run(int argc, char** argv) {
+  CommandLine line;
+  CLI::App app(
+      "A cache engine, served or looked at.\n\n"
+      "  cache-engine serve --disk store.img --socket /run/cache.sock\n"
+      "  cache-engine list --disk store.img --limit 20\n"
+      "  cache-engine check --disk store.img --json",
+      "cache-engine");
+  app.require_subcommand(1);
+  CLI::App* serve = add_serve(app, line);
+  CLI::App* list = add_verb(app, "list", "the objects, by key", line);
+  list->add_option("--limit", line.list.limit, "objects at most");
+  list->add_option("--after", line.list.after, "the resume token of the page before");
+  CLI::App* lookup = add_verb(app, "lookup", "would a get hit?", line);
+  CLI::App* show = add_verb(app, "show", "an object's slots, ids and checksums", line);
+  CLI::App* check = add_verb(app, "check", "a verdict for each slot; changes nothing", line);
+  CLI::App* stats = add_verb(app, "stats", "recovery report, refusals by gate, counters", line);
+  CLI::App* purge = add_verb(app, "purge", "removes an object durably", line);
+  for (CLI::App* verb : {lookup, show, purge}) {
+    verb->add_option("KEY", line.key)->required();
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) {
+      return app.exit(error);
+    }
+    fmt::print(stderr, "cache-engine: {} (see --help)\n", error.what());
+    return engine::service::exit_usage;
+  }
+  if (serve->parsed()) {
+    if (line.server.socket < 0 && line.server.socket_file.empty()) {
+      fmt::print(stderr, "cache-engine: serve needs --socket PATH or --socket-fd N\n");
+      return engine::service::exit_usage;
+    }
+    line.server.tick_milliseconds = line.manual_ticks ? 0 : line.server.tick_milliseconds;
+    return engine::service::serve_command(line.disk, line.words, line.server);
+  }
+  if (list->parsed()) {
+    return engine::service::list_command(line.source, line.list, line.json);
+  }
+  if (lookup->parsed()) {
+    return engine::service::lookup_command(line.source, line.key, line.json);
+  }
+  if (show->parsed()) {
+    return engine::service::show_command(line.source, line.key, line.json);
+  }
+  if (check->parsed()) {
+    return engine::service::check_command(line.source, line.json);
+  }
+  return stats->parsed() ? engine::service::stats_command(line.source, line.json)
+                         : engine::service::purge_command(line.source, line.key, line.json);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {  // out of memory and its kin
+    std::fprintf(stderr, "cache-engine: %s\n", error.what());
+    return engine::service::exit_trouble;
+  }
+}

@@ -1,0 +1,140 @@
+#include "engine/service/options.h"
+
+#include <sys/random.h>
+
+#include <charconv>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "engine/block/file_device.h"
+#include "engine/rock/store.h"
+
+namespace engine::service {
+namespace {
+
+bool read_number(std::string_view text, std::uint64_t& value) {
+  const bool hexadecimal = text.starts_with("0x");
+  text.remove_prefix(hexadecimal ? 2 : 0);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value, hexadecimal ? 16 : 10);
+  return error == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+/// Where nobody says a seed, two starts must never have the same.
+std::uint64_t seed_of_system() {
+  std::uint64_t seed = 0;
+  static_cast<void>(::getrandom(&seed, sizeof seed, 0));
+  return seed;
+}
+
+template <typename Value>
+Status choose(const std::string& word,
+              std::string_view what,
+              const std::vector<std::pair<std::string_view, Value>>& choices,
+              Value& value) {
+  std::string allowed;
+  for (const auto& [name, meaning] : choices) {
+    if (word == name) {
+      value = meaning;
+      return {};
+    }
+    allowed += (allowed.empty() ? "" : ", ") + std::string(name);
+  }
+  return word.empty() ? Status{}
+                      : fail(Trouble::invalid,
+                             fmt::format("'{}' is not {}; allowed: {}", word, what, allowed));
+}
+
+Status read_words(const StoreWords& words, rock::Config& config) {
+  using rock::Allocator;
+  using rock::ContradictionPolicy;
+  const std::vector<std::pair<std::string_view, Allocator>> allocators = {
+      {"lowest_first", Allocator::lowest_first},
+      {"lifo", Allocator::lifo},
+      {"random", Allocator::random}};
+  const std::vector<std::pair<std::string_view, ContradictionPolicy>> policies = {
+      {"whole_entry", ContradictionPolicy::whole_entry},
+      {"newest_complete", ContradictionPolicy::newest_complete}};
+  for (const std::string& name : words.without_gates) {
+    const auto gate = rock::find_gate(name);
+    if (!gate) {
+      return tl::unexpected(gate.error());
+    }
+    config.gates_off.push_back(*gate);
+  }
+  const Status allocator = choose(words.allocator, "an allocator", allocators, config.allocator);
+  return allocator ? choose(words.policy, "a policy", policies, config.policy) : allocator;
+}
+
+}  // namespace
+
+Result<std::uint32_t> parse_slot_size(const std::string& text) {
+  std::string_view digits = text;
+  std::uint64_t unit = 1;
+  if (!digits.empty() && (digits.back() == 'K' || digits.back() == 'M')) {
+    unit = digits.back() == 'K' ? 1024 : 1024 * 1024;
+    digits.remove_suffix(1);
+  }
+  std::uint64_t value = 0;
+  if (!read_number(digits, value) || value == 0 || value > UINT32_MAX / unit) {
+    return fail(Trouble::invalid,
+                fmt::format("'{}' is not a slot size; allowed: 1K to 1M, a power of two", text));
+  }
+  return static_cast<std::uint32_t>(value * unit);
+}
+
+Result<rock::Config> make_config(const StoreWords& words) {
+  if (words.store != "rock") {
+    return fail(Trouble::invalid, fmt::format("'{}' is not a store; allowed: rock", words.store));
+  }
+  auto config = rock::find_preset(words.preset);
+  if (!config) {
+    return config;
+  }
+  const Status read = read_words(words, *config);
+  if (!read) {
+    return tl::unexpected(read.error());
+  }
+  if (!words.slot.empty()) {
+    const auto slot_bytes = parse_slot_size(words.slot);
+    if (!slot_bytes) {
+      return tl::unexpected(slot_bytes.error());
+    }
+    config->slot_bytes = *slot_bytes;
+  }
+  config->rebuild_slice_slots = words.slice_slots;
+  config->seed = words.seed.empty() ? seed_of_system() : 0;
+  if (!words.seed.empty() && !read_number(words.seed, config->seed)) {
+    return fail(
+        Trouble::invalid,
+        fmt::format("'{}' is not a seed; allowed: a decimal or 0x number of 64 bits", words.seed));
+  }
+  return config;
+}
+
+int complain(const Error& error) {
+  fmt::print(stderr, "cache-engine: {}\n", error.message);
+  return error.trouble == Trouble::invalid ? exit_usage : exit_trouble;
+}
+
+int serve_command(const std::filesystem::path& disk,
+                  const StoreWords& words,
+                  const ServerOptions& options) {
+  const auto config = make_config(words);
+  if (!config) {
+    return complain(config.error());
+  }
+  auto device = block::open_file_device(disk, block::OpenMode::read_write);
+  if (!device) {
+    return complain(device.error());
+  }
+  auto store = rock::open_store(**device, *config);
+  if (!store) {
+    return complain(store.error());
+  }
+  const Status served = serve(**store, options);
+  return served ? exit_ok : complain(served.error());
+}
+
+}  // namespace engine::service

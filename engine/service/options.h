@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/rock/config.h"
+#include "engine/service/server.h"
+
+namespace engine::service {
+
+/// The words of a command line that say which store, as typed.
+struct StoreWords {
+  std::string store = "rock";
+  std::string preset = "hardened";
+  std::vector<std::string> without_gates;
+  std::string slot;  ///< empty: 16K, or what the disk's header tells
+  std::uint32_t slice_slots = 64;
+  std::string allocator, policy;  ///< empty: the preset's
+  std::string seed;               ///< empty: from the system
+};
+
+/// Error: names the word that is wrong and the allowed ones.
+[[nodiscard]] Result<rock::Config> make_config(const StoreWords& words);
+
+/// Reads "1000", "16K", "1M". Error: quotes the text.
+[[nodiscard]] Result<std::uint32_t> parse_slot_size(const std::string& text);
+
+/// Which store a verb looks at.
+struct Source {
+  std::filesystem::path disk;    ///< offline, not in use …
+  std::filesystem::path socket;  ///< … or the socket of a running `serve`
+  std::string slot;              ///< offline: instead of what the header tells
+};
+
+struct ListOptions {
+  std::uint64_t limit = 0;  ///< 0: all
+  std::string after;        ///< the token of the page before
+};
+
+/// Exit codes of the program.
+enum ExitCode : int { exit_ok = 0, exit_not_so = 1, exit_usage = 2, exit_trouble = 3 };
+
+[[nodiscard]] int serve_command(const std::filesystem::path& disk,
+                                const StoreWords& words,
+                                const ServerOptions& options);
+
+// The inspection verbs. All but `purge` change no byte. Each prints a table, or JSON.
+[[nodiscard]] int list_command(const Source& source, const ListOptions& options, bool json);
+/// Tells whether a get would hit: exit code 1 where not.
+[[nodiscard]] int lookup_command(const Source& source, const std::string& key, bool json);
+[[nodiscard]] int show_command(const Source& source, const std::string& key, bool json);
+/// Exit code 1 where a slot is refused.
+[[nodiscard]] int check_command(const Source& source, bool json);
+[[nodiscard]] int stats_command(const Source& source, bool json);
+[[nodiscard]] int purge_command(const Source& source, const std::string& key, bool json);
+
+/// Says what is wrong on standard error, in one line; returns the exit code that fits.
+[[nodiscard]] int complain(const Error& error);
+
+}  // namespace engine::service

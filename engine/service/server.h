@@ -1,0 +1,22 @@
+#pragma once
+
+#include <filesystem>
+
+#include "engine/store.h"
+
+namespace engine::service {
+
+/// How a server is reached, and what drives the store's background work.
+struct ServerOptions {
+  std::filesystem::path socket_file;  ///< listens there, for any number of clients …
+  int socket = -1;                    ///< … or serves this connected socket alone
+  int tick_milliseconds = 10;         ///< 0: only the clients' ticks
+};
+
+/// Serves `store` on one thread until a client closes it, SIGTERM or SIGINT arrives (a clean stop),
+/// or the one connected socket ends: then it returns at once and writes nothing, because a client
+/// that vanished is a kill like any other. Uploads of a client that leaves a listening server are
+/// aborted.
+[[nodiscard]] Status serve(Store& store, const ServerOptions& options);
+
+}  // namespace engine::service
