@@ -158,7 +158,7 @@ faultfs::Status read_rest(Words words, Command& command) {
 
 std::string to_text(const Command& command) {
   const std::string_view word = form_of(command.kind).word;
-  const std::string keyed = fmt::format("{} {}", word, key_name(command.key));
+  std::string keyed = fmt::format("{} {}", word, key_name(command.key));
   switch (command.kind) {
     case CommandKind::put:
     case CommandKind::more:

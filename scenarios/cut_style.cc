@@ -18,10 +18,9 @@ Fate torn(const VolatileWrite& write, faultfs::Random& random) {
   for (std::size_t i = 0; i < write.unit_begins.size(); ++i) {
     const std::uint32_t end =
         i + 1 < write.unit_begins.size() ? write.unit_begins[i + 1] : write.sector_count;
-    if (random.chance(1, 2)) {
-      for (std::uint32_t sector = write.unit_begins[i]; sector < end; ++sector) {
-        fate.sectors.push_back(sector);
-      }
+    const bool kept = random.chance(1, 2);
+    for (std::uint32_t sector = write.unit_begins[i]; kept && sector < end; ++sector) {
+      fate.sectors.push_back(sector);
     }
   }
   if (fate.sectors.empty() || fate.sectors.size() == write.sector_count) {

@@ -11,6 +11,7 @@
 // has wrapped. Nothing of it is logged by the device.
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -213,16 +214,11 @@ bool Examiner::run_traffic(Examination& seen) {
 }
 
 void Examiner::end_life(Examination& seen) {
-  for (auto& [gate, refusals] : target_.gate_refusals()) {
-    const auto known = std::find_if(seen.gate_refusals.begin(),
-                                    seen.gate_refusals.end(),
-                                    [&gate](const auto& each) { return each.first == gate; });
-    if (known == seen.gate_refusals.end()) {
-      seen.gate_refusals.emplace_back(gate, refusals);
-    } else {
-      known->second += refusals;
-    }
+  std::map<std::string, std::uint64_t> sums(seen.gate_refusals.begin(), seen.gate_refusals.end());
+  for (const auto& [gate, refusals] : target_.gate_refusals()) {
+    sums[gate] += refusals;
   }
+  seen.gate_refusals.assign(sums.begin(), sums.end());
   target_.kill();
   device_.fence();
 }
@@ -252,6 +248,7 @@ faultfs::Status Examiner::run(Examination& seen) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-function-size): what, on what, of which history, in which state, how.
 faultfs::Result<Examination> examine(Target& target,
                                      const Rig& rig,
                                      const Recording& recording,

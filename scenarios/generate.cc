@@ -103,7 +103,7 @@ void choose_sizes(const GenerateOptions& options, bool fills, Swarm& swarm) {
       // Around the place where one more byte needs one more slot.
       for (int i = 0; i < 3; ++i) {
         const std::uint64_t edge = body_of_slots(options, any_slots(least, most));
-        swarm.sizes.push_back(edge + between<std::uint64_t>(0, 2 * metadata_bytes) -
+        swarm.sizes.push_back(edge + between<std::uint64_t>(0, 2ULL * metadata_bytes) -
                               metadata_bytes);
       }
       break;

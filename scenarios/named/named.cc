@@ -8,15 +8,15 @@ namespace scenarios {
 
 namespace {
 
-void add_line(std::string_view line, NamedScenario& scenario) {
-  if (line.starts_with('#')) {
-    line.remove_prefix(std::min(line.find_first_not_of("# "), line.size()));
-    scenario.story += fmt::format("{}{}", scenario.story.empty() ? "" : " ", line);
-  } else if (!line.empty()) {
-    const auto command = parse_command(line);
-    POWERCUT_CHECK(command.has_value(), "{}.scenario: {}", scenario.name, command.error().message);
-    scenario.commands.push_back(*command);
-  }
+void add_story(std::string_view line, std::string& story) {
+  line.remove_prefix(std::min(line.find_first_not_of("# "), line.size()));
+  story += fmt::format("{}{}", story.empty() ? "" : " ", line);
+}
+
+void add_command(std::string_view line, NamedScenario& scenario) {
+  const auto command = parse_command(line);
+  POWERCUT_CHECK(command.has_value(), "{}.scenario: {}", scenario.name, command.error().message);
+  scenario.commands.push_back(*command);
 }
 
 NamedScenario parsed(const NamedText& named) {
@@ -25,7 +25,12 @@ NamedScenario parsed(const NamedText& named) {
   std::string_view rest = named.text;
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
-    add_line(rest.substr(0, end), scenario);
+    const std::string_view line = rest.substr(0, end);
+    if (line.starts_with('#')) {
+      add_story(line, scenario.story);
+    } else if (!line.empty()) {
+      add_command(line, scenario);
+    }
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return scenario;

@@ -39,7 +39,7 @@ faultfs::Status one_of(std::string_view what,
 }
 
 faultfs::Status check_engine(const TargetConfig& config) {
-  if (const auto store = one_of("store", config.store, {"rock"}); !store) {
+  if (auto store = one_of("store", config.store, {"rock"}); !store) {
     return store;
   }
   if (const auto preset = engine::rock::find_preset(config.preset); !preset) {
@@ -55,7 +55,7 @@ faultfs::Status check_engine(const TargetConfig& config) {
           fmt::format("gate '{}' keeps the program memory-safe and cannot be switched off", name));
     }
   }
-  if (const auto allocator =
+  if (auto allocator =
           one_of("allocator", config.allocator, {"", "lowest_first", "lifo", "random"});
       !allocator) {
     return allocator;
@@ -112,7 +112,7 @@ faultfs::Status read_bytes(std::string_view word, std::uint64_t most, std::uint6
 faultfs::Status read_word(std::string_view name, std::string_view word, TargetConfig& config) {
   if (name == "slot") {
     std::uint64_t slot_bytes = 0;
-    const faultfs::Status status = read_bytes(word, slot_bytes_max, slot_bytes);
+    faultfs::Status status = read_bytes(word, slot_bytes_max, slot_bytes);
     config.slot_bytes = status ? static_cast<std::uint32_t>(slot_bytes) : config.slot_bytes;
     return status;
   }
@@ -204,7 +204,7 @@ Geometry geometry(const TargetConfig& config, std::uint32_t unit_bytes) {
 }
 
 faultfs::Status check(const TargetConfig& config) {
-  if (const auto target = one_of("target", config.target, {"engine", "squid"}); !target) {
+  if (auto target = one_of("target", config.target, {"engine", "squid"}); !target) {
     return target;
   }
   const faultfs::Status words =

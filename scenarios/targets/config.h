@@ -16,11 +16,11 @@ struct TargetConfig {
   std::string store = "rock";              ///< engine: rock
   std::string preset = "hardened";         ///< engine: hardened, squid
   std::vector<std::string> without_gates;  ///< engine: gates switched off
-  std::string allocator = "";              ///< lowest_first, lifo, random; empty: the preset's
-  std::string policy = "";                 ///< whole_entry, newest_complete; empty: the preset's
+  std::string allocator;                   ///< lowest_first, lifo, random; empty: the preset's
+  std::string policy;                      ///< whole_entry, newest_complete; empty: the preset's
   std::uint32_t slot_bytes = 16384;
   std::uint64_t disk_bytes = 1 << 20;
-  std::string program = "";  ///< path of the program; empty: found beside powercut or in PATH
+  std::string program;  ///< path of the program; empty: found beside powercut or in PATH
 
   [[nodiscard]] bool operator==(const TargetConfig&) const = default;
 };

@@ -28,7 +28,9 @@ class EngineHome {
  protected:
   EngineHome() = default;
   EngineHome(const EngineHome&) = delete;
+  EngineHome(EngineHome&&) = delete;
   EngineHome& operator=(const EngineHome&) = delete;
+  EngineHome& operator=(EngineHome&&) = delete;
 };
 
 /// The store runs in this process, straight on the rig's device.

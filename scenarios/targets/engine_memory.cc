@@ -1,4 +1,4 @@
-#include <cstring>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -18,7 +18,7 @@ class Disk : public engine::block::Device {
         generation_(device.generation()),
         size_bytes_(device.disks().at(0).size_bytes) {}
 
-  std::uint64_t size_bytes() const override { return size_bytes_; }
+  [[nodiscard]] std::uint64_t size_bytes() const override { return size_bytes_; }
   engine::Status read(std::uint64_t offset_bytes, std::span<std::byte> into) override {
     return status(device_.read(generation_, 0, offset_bytes, into), "read");
   }
@@ -38,8 +38,10 @@ class Disk : public engine::block::Device {
     if (error == 0) {
       return {};
     }
-    return engine::fail(engine::Trouble::device,
-                        fmt::format("the device refused a {}: {}", request, std::strerror(error)));
+    return engine::fail(
+        engine::Trouble::device,
+        fmt::format(
+            "the device refused a {}: {}", request, std::generic_category().message(error)));
   }
 
   faultfs::Device& device_;
@@ -76,6 +78,12 @@ engine::rock::Allocator allocator_called(const std::string& name) {
   return name == "random" ? engine::rock::Allocator::random : engine::rock::Allocator::lowest_first;
 }
 
+engine::rock::Gate gate_called(const std::string& name) {
+  const auto gate = engine::rock::find_gate(name);
+  POWERCUT_CHECK(gate.has_value(), "gate {}", name);
+  return *gate;
+}
+
 engine::rock::Config rock_config(const TargetConfig& config) {
   using engine::rock::ContradictionPolicy;
   const auto preset = engine::rock::find_preset(config.preset);
@@ -83,9 +91,7 @@ engine::rock::Config rock_config(const TargetConfig& config) {
   engine::rock::Config rock = *preset;
   rock.rebuild_slice_slots = rebuild_slice_slots;
   for (const std::string& name : config.without_gates) {
-    const auto gate = engine::rock::find_gate(name);
-    POWERCUT_CHECK(gate.has_value(), "gate {}", name);
-    rock.gates_off.push_back(*gate);
+    rock.gates_off.push_back(gate_called(name));
   }
   if (!config.allocator.empty()) {
     rock.allocator = allocator_called(config.allocator);

@@ -5,9 +5,9 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -104,7 +104,8 @@ faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> ProcessHome::ope
     std::uint64_t seed, std::uint32_t slot_bytes) {
   std::array<int, 2> sockets{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0) {
-    return faultfs::fail(fmt::format("no socket for cache-engine: {}", std::strerror(errno)));
+    return faultfs::fail(
+        fmt::format("no socket for cache-engine: {}", std::generic_category().message(errno)));
   }
   // A silent process is a lost one: a call that waits longer than this fails.
   const timeval patience{answer_seconds_max, 0};

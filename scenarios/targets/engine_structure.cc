@@ -24,33 +24,39 @@ std::string_view kind_name(Kind kind) {
   return "";
 }
 
-/// Which entry's chain each slot is in; an error when it is in two, or in one that the table of
-/// slots does not name.
+/// Books slot `unit` for the chain of entry `index`; says so when it is another's.
+std::string book(const engine::Inspection& inspection,
+                 std::size_t index,
+                 std::uint32_t unit,
+                 std::vector<bool>& chained) {
+  const std::string& key = inspection.entries[index].key;
+  if (unit >= inspection.units.size()) {
+    return fmt::format("{} is said to use slot {} of {}", key, unit, inspection.units.size());
+  }
+  const engine::UnitUse& use = inspection.units[unit];
+  if (chained[unit]) {
+    return fmt::format("slot {} is in two places of chains, one of them of {}", unit, key);
+  }
+  chained[unit] = true;
+  if (use.kind != Kind::entry) {
+    return fmt::format(
+        "slot {} is in the chain of {} and is also {}", unit, key, kind_name(use.kind));
+  }
+  return use.entry == index
+             ? std::string()
+             : fmt::format("slot {} is in the chain of {} and booked for another entry", unit, key);
+}
+
+/// Books the slots of all chains; the first contradiction to the table of slots.
 std::string check_chains(const engine::Inspection& inspection, std::vector<bool>& chained) {
-  for (std::size_t index = 0; index < inspection.entries.size(); ++index) {
-    const engine::EntryUse& entry = inspection.entries[index];
-    for (const std::uint32_t unit : entry.units) {
-      if (unit >= inspection.units.size()) {
-        return fmt::format(
-            "{} is said to use slot {} of {}", entry.key, unit, inspection.units.size());
-      }
-      if (chained[unit]) {
-        return fmt::format(
-            "slot {} is in two places of chains, one of them of {}", unit, entry.key);
-      }
-      chained[unit] = true;
-      const engine::UnitUse& use = inspection.units[unit];
-      if (use.kind != Kind::entry) {
-        return fmt::format(
-            "slot {} is in the chain of {} and is also {}", unit, entry.key, kind_name(use.kind));
-      }
-      if (use.entry != index) {
-        return fmt::format(
-            "slot {} is in the chain of {} and booked for another entry", unit, entry.key);
-      }
+  std::string error;
+  for (std::size_t index = 0; index < inspection.entries.size() && error.empty(); ++index) {
+    const std::vector<std::uint32_t>& units = inspection.entries[index].units;
+    for (std::size_t i = 0; i < units.size() && error.empty(); ++i) {
+      error = book(inspection, index, units[i], chained);
     }
   }
-  return {};
+  return error;
 }
 
 }  // namespace

@@ -34,8 +34,12 @@ class EngineTarget : public Target {
   EngineTarget(TargetConfig config, bool in_process, std::unique_ptr<EngineHome> home)
       : config_(std::move(config)), in_process_(in_process), home_(std::move(home)) {}
   ~EngineTarget() override { end_life(); }
+  EngineTarget(const EngineTarget&) = delete;
+  EngineTarget(EngineTarget&&) = delete;
+  EngineTarget& operator=(const EngineTarget&) = delete;
+  EngineTarget& operator=(EngineTarget&&) = delete;
 
-  Traits traits() const override {
+  [[nodiscard]] Traits traits() const override {
     Traits traits;
     traits.deterministic = true;
     traits.header_update = traits.purge = traits.sync = traits.range = traits.slow_put = true;
@@ -203,7 +207,7 @@ Reply EngineTarget::stop() {
   if (!store_) {
     return not_running();
   }
-  const Reply reply = reply_of(store_->close());
+  Reply reply = reply_of(store_->close());
   uploads_.clear();
   store_.reset();
   if (reply.outcome == Outcome::done && !home_->wait_for_end()) {

@@ -7,7 +7,7 @@
 namespace scenarios {
 
 faultfs::Status available(const TargetConfig& config, bool on_memory_device) {
-  if (const faultfs::Status known = check(config); !known) {
+  if (faultfs::Status known = check(config); !known) {
     return known;
   }
   if (config.target == "squid") {

@@ -1,0 +1,159 @@
+#include <sys/stat.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "faultfs/mount/mount.h"
+#include "scenarios/generate.h"
+#include "scenarios/recording.h"
+
+namespace scenarios {
+namespace {
+
+/// A directory that goes with this object.
+class Scratch {
+ public:
+  Scratch() {
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "powercut-test-XXXXXX").string();
+    path_ = mkdtemp(pattern.data());
+    std::filesystem::create_directory(path_ / "mnt");
+    std::filesystem::create_directory(path_ / "work");
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::unique_ptr<faultfs::Device> make_device(const TargetConfig& config) {
+  auto device = faultfs::Device::create(*faultfs::find_profile("ssd_4k_volatile"),
+                                        {{disk_name(config), config.disk_bytes}});
+  EXPECT_TRUE(device);
+  return std::move(*device);
+}
+
+/// `cache-engine` as a process on a mounted device.
+class EngineOnFuse : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const auto mountable = faultfs::mount::can_mount(); !mountable) {
+      GTEST_SKIP() << mountable.error().message;
+    }
+    if (const auto usable = available(config_, false); !usable) {
+      FAIL() << usable.error().message;
+    }
+    device_ = make_device(config_);
+    auto mount = faultfs::mount::Mount::create(*device_, {scratch_.path() / "mnt", true, -1});
+    ASSERT_TRUE(mount) << mount.error().message;
+    mount_ = std::move(*mount);
+    rig_ = std::make_unique<Rig>(Rig{*device_, mount_->directory(), scratch_.path() / "work", -1});
+    use(config_);
+  }
+  void TearDown() override {
+    target_.reset();
+    mount_.reset();
+  }
+
+  void use(const TargetConfig& config) {
+    auto target = make_target(config, *rig_);
+    ASSERT_TRUE(target) << target.error().message;
+    target_ = std::move(*target);
+  }
+
+  Scratch scratch_;
+  TargetConfig config_;
+  std::unique_ptr<faultfs::Device> device_;
+  std::unique_ptr<faultfs::mount::Mount> mount_;
+  std::unique_ptr<Rig> rig_;
+  std::unique_ptr<Target> target_;
+};
+
+TEST_F(EngineOnFuse, LogsAreThoseOfTheEngineInMemory) {
+  for (const char* preset : {"hardened", "squid"}) {
+    config_.preset = preset;
+    use(config_);
+    const auto memory_device = make_device(config_);
+    const Rig memory_rig{*memory_device, {}, {}, -1};
+    auto in_memory = make_target(config_, memory_rig);
+    ASSERT_TRUE(in_memory);
+    GenerateOptions options;
+    options.traits = target_->traits();
+    for (std::uint64_t seed = 0; seed < 12; ++seed) {
+      const auto history = generate(seed, options);
+      const auto fuse = record(*target_, *rig_, config_, seed, history);
+      ASSERT_TRUE(fuse) << fuse.error().message;
+      const auto memory = record(**in_memory, memory_rig, config_, seed, history);
+      ASSERT_TRUE(memory) << memory.error().message;
+      EXPECT_EQ(fuse->trouble, "") << "seed " << seed;
+      EXPECT_TRUE(fuse->log == memory->log) << preset << ", seed " << seed;
+      EXPECT_EQ(fuse->readings, memory->readings) << preset << ", seed " << seed;
+    }
+  }
+}
+
+TEST_F(EngineOnFuse, ExaminationsAreThoseOfTheEngineInMemory) {
+  const auto memory_device = make_device(config_);
+  const Rig memory_rig{*memory_device, {}, {}, -1};
+  auto in_memory = make_target(config_, memory_rig);
+  ASSERT_TRUE(in_memory);
+  const std::vector<Command> history = {*parse_command("put k1 30000"),
+                                        *parse_command("sync"),
+                                        *parse_command("put k1 30000"),
+                                        *parse_command("begin k2 40000 20000")};
+  const auto recording = record(**in_memory, memory_rig, config_, 5, history);
+  ASSERT_TRUE(recording);
+  faultfs::CrashModel model(recording->base, recording->log, recording->profile);
+  for (std::uint32_t entry = 0; entry <= recording->log.size(); entry += 3) {
+    const faultfs::CrashPlan plan{{faultfs::CutKind::power_cut, entry, false}, {}};
+    const auto disks = model.build(plan);
+    const auto fuse = examine(*target_, *rig_, *recording, plan.point, disks, {});
+    ASSERT_TRUE(fuse) << fuse.error().message;
+    const auto memory = examine(**in_memory, memory_rig, *recording, plan.point, disks, {});
+    ASSERT_TRUE(memory);
+    EXPECT_EQ(fuse->after_recovery, memory->after_recovery) << entry;
+    EXPECT_EQ(fuse->after_reopen, memory->after_reopen) << entry;
+    EXPECT_EQ(fuse->after_traffic, memory->after_traffic) << entry;
+    EXPECT_EQ(fuse->after_last_restart, memory->after_last_restart) << entry;
+    EXPECT_EQ(fuse->gate_refusals, memory->gate_refusals) << entry;
+  }
+}
+
+TEST_F(EngineOnFuse, ACutDeviceIsALossNotAHang) {
+  device_->power_on({faultfs::Image(config_.disk_bytes)});
+  auto started = target_->start(1, 0);
+  ASSERT_TRUE(started);
+  ASSERT_EQ(started->outcome, Outcome::done) << started->detail;
+  device_->cut_now();
+  const Reply reply = target_->begin_put(1, make_header({1, 1, 0, 40000}), 40000);
+  const Reply sent =
+      reply.outcome == Outcome::done ? target_->append(1, make_body(1, 1, 40000)) : reply;
+  EXPECT_EQ(sent.outcome, Outcome::lost);
+  target_->kill();
+  started = target_->start(2, 0);
+  ASSERT_TRUE(started);
+  EXPECT_EQ(started->outcome, Outcome::lost) << "there is nothing to open";
+  EXPECT_TRUE(target_->death());
+}
+
+TEST_F(EngineOnFuse, CleanStopEndsTheProcess) {
+  device_->power_on({faultfs::Image(config_.disk_bytes)});
+  ASSERT_EQ(target_->start(1, 0)->outcome, Outcome::done);
+  EXPECT_FALSE(target_->death());
+  EXPECT_EQ(target_->stop().outcome, Outcome::done);
+  EXPECT_FALSE(target_->death()) << "a stop is no death";
+  EXPECT_EQ(target_->sync().outcome, Outcome::lost);
+}
+
+}  // namespace
+}  // namespace scenarios
