@@ -345,8 +345,12 @@ Status Rebuild::judge(std::uint32_t number, bool at_end) {
   if (!at_end && (!head || walk_.slots.size() != entry.list_count)) {
     return {};  // more of it may come
   }
+  if (!head && whole && entry.contested) {
+    core_.gates.refuse(reason);  // it would have been refused without the contradiction too
+    return refuse_entry(number, Gate::entry_contradiction);
+  }
   if (!head) {
-    return refuse_entry(number, whole && entry.contested ? Gate::entry_contradiction : reason);
+    return refuse_entry(number, reason);
   }
   if (contradiction_stands(entry, *head)) {
     return refuse_entry(number, Gate::entry_contradiction);
