@@ -1,0 +1,220 @@
+// What the device was asked since the last flush before the cut, and what became of each write. The
+// marks in the log say which operation a write belongs to, the bytes themselves whose body they
+// hold. Fates that the plan names are starred. The last 30 lines are shown, and every starred one
+// before.
+#include <algorithm>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "reports/trace_view.h"
+
+namespace reports {
+namespace {
+
+using faultfs::EntryKind;
+using faultfs::LogEntry;
+using scenarios::Piece;
+
+constexpr std::size_t lines_max = 30;
+constexpr std::size_t fate_column = 60;
+
+std::string_view text_of(faultfs::ByteView bytes) {
+  const void* begin = bytes.data();
+  return {static_cast<const char*>(begin), bytes.size()};
+}
+
+/// "[0, 32K)": which range of its body the bytes of `piece` are.
+std::string range_of(const Piece& piece, faultfs::ByteView data, std::uint64_t body_bytes) {
+  const faultfs::Bytes body = scenarios::make_body(piece.key, piece.put, body_bytes);
+  const std::uint64_t size = piece.end - piece.begin;
+  const std::size_t at = text_of(body).find(text_of(data.subspan(piece.begin, size)));
+  return at == std::string_view::npos
+             ? std::string()
+             : fmt::format(" [{}, {})", faultfs::size_text(at), faultfs::size_text(at + size));
+}
+
+/// What the writes and flushes of a log are for, told in order.
+class Purpose {
+ public:
+  explicit Purpose(const scenarios::Recording& recording) : recording_(recording) {}
+
+  /// To be called for every entry, in order: takes note of marks.
+  void pass(std::uint32_t entry) {
+    const std::string_view mark = recording_.log.mark_text(entry);
+    if (mark.empty()) {
+      return;
+    }
+    if (mark.ends_with(" begin")) {
+      doing_ = mark.substr(0, mark.size() - 6);
+    } else if (mark.starts_with("start ")) {
+      doing_ = "recovery";
+    } else if (mark == "stop") {
+      doing_ = "clean stop";
+    } else {
+      doing_ = {};
+    }
+  }
+
+  /// "k7 put#5 [0, 32K)", "purge#4 k7", "recovery".
+  [[nodiscard]] std::string text(std::uint32_t entry) const {
+    const faultfs::ByteView data = recording_.log.data(entry);
+    std::string bytes;
+    for (const Piece& piece : scenarios::classify(data)) {
+      if (piece.kind == Piece::Kind::body || piece.kind == Piece::Kind::displaced) {
+        bytes += (bytes.empty() ? "" : ", ") + body_text(piece, data);
+      }
+    }
+    const std::string doing(doing_);
+    if (bytes.empty()) {
+      return doing;
+    }
+    const bool own = doing.empty() || doing.starts_with("put#");
+    return own ? bytes : fmt::format("{}: {}", doing, bytes);
+  }
+
+ private:
+  [[nodiscard]] std::string body_text(const Piece& piece, faultfs::ByteView data) const {
+    std::string text = fmt::format("{} put#{}", scenarios::key_name(piece.key), piece.put);
+    const auto& operations = recording_.history.operations;
+    const auto put = std::find_if(operations.begin(), operations.end(), [&piece](const auto& o) {
+      return o.number == piece.put && o.kind == scenarios::OperationKind::put;
+    });
+    return put == operations.end() ? text : text + range_of(piece, data, put->body_bytes);
+  }
+
+  const scenarios::Recording& recording_;
+  std::string_view doing_;
+};
+
+struct Row {
+  std::string text;
+  std::string fate;
+  bool starred = false;
+};
+
+class Rows {
+ public:
+  explicit Rows(const TraceView& view)
+      : view_(view), purpose_(view.recording()), inside_(view.plan().point.inside) {
+    if (view.model() != nullptr) {
+      volatile_ = view.model()->volatile_writes(view.plan().point);
+    }
+  }
+
+  /// The entry shown first: the last flush before the cut, or what is volatile from before it.
+  [[nodiscard]] std::uint32_t first() const {
+    std::uint32_t first = 1;
+    for (std::uint32_t entry = 1; entry <= view_.cut_entry(); ++entry) {
+      const bool over = entry < view_.cut_entry() || !inside_;
+      first = over && view_.log().entry(entry).kind == EntryKind::flush ? entry : first;
+    }
+    for (const faultfs::VolatileWrite& write : volatile_) {
+      first = std::min(first, write.entry);
+    }
+    for (const faultfs::Fate& fate : view_.plan().fates) {
+      first = std::min(first, fate.write);
+    }
+    return first;
+  }
+
+  [[nodiscard]] std::vector<Row> rows() {
+    std::vector<Row> rows;
+    const std::uint32_t begin = first();
+    for (std::uint32_t entry = 1; entry <= view_.cut_entry(); ++entry) {
+      purpose_.pass(entry);
+      if (entry >= begin && view_.log().entry(entry).kind != EntryKind::mark) {
+        rows.push_back(row(entry, entry == begin));
+      }
+    }
+    return rows;
+  }
+
+ private:
+  [[nodiscard]] Row row(std::uint32_t number, bool is_first) const {
+    const LogEntry& entry = view_.log().entry(number);
+    const std::string name = faultfs::entry_name(number);
+    if (entry.kind == EntryKind::flush) {
+      return {fmt::format("    {}  FLUSH", name), flush_text(number, is_first), false};
+    }
+    std::string what = entry.kind == EntryKind::discard ? "discard" : purpose_.text(number);
+    what += entry.fua ? (what.empty() ? "FUA" : ", FUA") : "";
+    const bool starred = view_.fate_of(number) != nullptr;
+    return {fmt::format("    {}  0x{:08x} {:>6}  {}",
+                        name,
+                        entry.offset_bytes,
+                        faultfs::size_text(entry.size_bytes),
+                        what),
+            write_fate(number),
+            starred};
+  }
+
+  [[nodiscard]] std::string flush_text(std::uint32_t number, bool is_first) const {
+    if (inside_ && number == view_.cut_entry()) {
+      return "in flight";
+    }
+    const faultfs::DeviceProfile& profile = view_.recording().profile;
+    if (!profile.flush_honoured) {
+      return "acknowledged, and does nothing";
+    }
+    return is_first ? "everything above is durable" : "";
+  }
+
+  [[nodiscard]] std::string write_fate(std::uint32_t number) const {
+    if (const faultfs::Fate* fate = view_.fate_of(number)) {
+      return fate_text(*fate);
+    }
+    const auto open = std::find_if(volatile_.begin(), volatile_.end(), [number](const auto& write) {
+      return write.entry == number;
+    });
+    if (open == volatile_.end()) {
+      return view_.plan().point.kind == faultfs::CutKind::kill ? "kept" : "durable";
+    }
+    return open->in_flight ? "kept, in flight" : "kept";
+  }
+
+  const TraceView& view_;
+  Purpose purpose_;
+  bool inside_;
+  std::vector<faultfs::VolatileWrite> volatile_;
+};
+
+void write_row(const Row& row, Page& page) {
+  const std::string star = row.starred ? "*" : "";
+  const std::size_t room = page_columns - fate_column - 2;
+  const std::string left = padded(cut_to(row.text, fate_column - 2), fate_column);
+  const std::string fate = padded(cut_to(row.fate, room), row.starred ? 7 : 0);
+  page.line({{left, row.starred ? Style::strong : Style::plain},
+             {fate, row.starred ? Style::bad : Style::plain},
+             {row.starred ? " " + star : "", Style::bad}});
+}
+
+}  // namespace
+
+void write_device(const TraceView& view, Page& page) {
+  Rows shown(view);
+  const std::uint32_t begin = shown.first();
+  const std::vector<Row> rows = shown.rows();
+  if (rows.empty()) {
+    return;
+  }
+  const bool from_flush =
+      begin <= view.log().size() && begin > 0 && view.log().entry(begin).kind == EntryKind::flush;
+  page.blank();
+  const std::string heading = from_flush ? "  device, from the last flush" : "  device";
+  page.line({{padded(heading, fate_column), Style::strong}, {"fate", Style::strong}});
+  std::size_t skipped = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!rows[i].starred && i + lines_max < rows.size()) {
+      ++skipped;
+      continue;
+    }
+    if (skipped > 0) {
+      page.line(fmt::format("    … {}", counted(skipped, "request", "requests")), Style::faint);
+      skipped = 0;
+    }
+    write_row(rows[i], page);
+  }
+}
+
+}  // namespace reports

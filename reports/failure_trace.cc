@@ -1,0 +1,130 @@
+// How a failure reads: what is claimed, what was seen, what was allowed, what the client did, what
+// became of each write, a picture, what to type next. Always in this order, at most 96 columns.
+#include <fmt/format.h>
+
+#include "reports/reports.h"
+#include "reports/trace_view.h"
+
+namespace reports {
+namespace {
+
+using runner::FailureCase;
+
+std::string target_text(const scenarios::TargetConfig& config) {
+  std::string text = config.target;
+  if (config.preset != "hardened" && config.target == "engine") {
+    text += " as " + config.preset;
+  }
+  for (const std::string& gate : config.without_gates) {
+    text += " without " + gate;
+  }
+  return text;
+}
+
+void write_headline(const FailureCase& failure, Page& page) {
+  const std::string where = fmt::format("{} · {} · {}",
+                                        failure.file.scenario,
+                                        target_text(failure.file.config),
+                                        failure.file.profile);
+  const std::string name = "  " + padded(failure.violation.property, 17);
+  const std::string number = fmt::format("    case {}", failure.number);
+  const std::size_t room = page_columns - 4 - columns_of(name) - columns_of(number);
+  page.line({{"FAIL", Style::bad},
+             {name, Style::strong},
+             {cut_to(where, room), Style::plain},
+             {number, Style::plain}});
+}
+
+std::string shrunk_text(const FailureCase& failure) {
+  const std::size_t commands = failure.file.commands.size();
+  const std::size_t fates = failure.file.plan.fates.size();
+  std::string text;
+  const auto step = [&text](std::size_t before, std::size_t after, std::string_view what) {
+    if (before != after && before != 0) {
+      text += fmt::format("{}{} {} -> {}", text.empty() ? "" : ", ", before, what, after);
+    }
+  };
+  step(failure.commands_before, commands, "commands");
+  step(failure.fates_before, fates, "fates");
+  text = text.empty() ? "nothing could be left out" : text;
+  if (failure.each_fate_needed && fates > 0) {
+    text += fates == 1   ? "; undoing it makes the claim hold"
+            : fates == 2 ? "; undoing either one makes the claim hold"
+                         : "; undoing any one makes the claim hold";
+  }
+  return text;
+}
+
+std::string replayed_text(const FailureCase& failure) {
+  return failure.reproduced == failure.replays
+             ? fmt::format("{} of {}: deterministic", failure.reproduced, failure.replays)
+             : fmt::format("flaky {}/{}", failure.reproduced, failure.replays);
+}
+
+std::string others_text(const FailureCase& failure) {
+  std::string text;
+  for (const properties::Violation& other : failure.others) {
+    const std::string one =
+        other.phase.empty() ? other.property : fmt::format("{} ({})", other.property, other.phase);
+    if (text.find(one) == std::string::npos) {
+      text += (text.empty() ? "" : ", ") + one;
+    }
+  }
+  return text;
+}
+
+std::string kept_text(const FailureCase& failure) {
+  std::string text = failure.directory.string() + "/:";
+  for (const std::string& file : failure.files) {
+    text += " " + file;
+  }
+  return text;
+}
+
+void write_next(const FailureCase& failure, Page& page) {
+  page.entry("shrunk", shrunk_text(failure));
+  if (failure.replays > 0) {
+    page.entry("replayed", replayed_text(failure));
+  }
+  if (!failure.device_used.empty()) {
+    page.entry(
+        "device",
+        failure.device_used + (failure.confirmed_on.empty() ? "" : "; " + failure.confirmed_on));
+  }
+  if (const std::string others = others_text(failure); !others.empty()) {
+    page.entry("also", others);
+  }
+  page.entry("replay",
+             fmt::format("powercut replay {}/plan.txt", failure.directory.string()),
+             Style::strong);
+  page.entry("kept", kept_text(failure));
+  page.entry("seed",
+             fmt::format("0x{:x}    commit {}",
+                         failure.file.seed,
+                         failure.commit.empty() ? "unknown" : failure.commit));
+}
+
+}  // namespace
+
+std::string failure_trace(const FailureCase& failure, bool color) {
+  const bool transported = failure.recording.base.empty() && failure.recording.log.size() == 0;
+  if (transported && !failure.trace.empty()) {
+    return color && !failure.colored_trace.empty() ? failure.colored_trace : failure.trace;
+  }
+  Page page;
+  write_headline(failure, page);
+  page.blank();
+  page.entry("claim", failure.violation.claim);
+  page.entry("observed", failure.violation.observed, Style::bad);
+  page.entry("allowed", failure.violation.allowed, Style::good);
+  page.blank();
+  const TraceView view(failure);
+  write_client(view, page);
+  write_device(view, page);
+  write_image(view, page);
+  page.blank();
+  write_next(failure, page);
+  return page.text(color);
+}
+
+}  // namespace reports
