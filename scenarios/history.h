@@ -29,8 +29,9 @@ struct Operation {
   std::uint32_t ended = 0;    ///< log entries when it was answered (UINT32_MAX: never)
   bool acknowledged = false;  ///< done; false with `ended` set: refused, or (put) aborted
   bool aborted = false;       ///< put: given up by the client before all bytes were sent
-  /// Its segment is over, it was acknowledged there, and all it had written was durable when the
-  /// power went. False in the last segment: ask the crash model.
+  /// Its segment is over, it was answered there (acknowledged, refused or aborted), and all it had
+  /// written by then was durable when the power went. False in the last segment: ask the crash
+  /// model.
   bool durable_at_cut = false;
 };
 

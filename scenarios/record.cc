@@ -362,7 +362,7 @@ faultfs::Status Recorder::power_cut(const Command& command) {
   const faultfs::Status legal = model.check(plan);
   POWERCUT_CHECK(legal.has_value(), "{}: {}", to_text(command), legal.error().message);
   for (Operation& operation : history_.operations) {
-    if (operation.segment + 1 == history_.segments && operation.acknowledged) {
+    if (operation.segment + 1 == history_.segments && operation.ended != UINT32_MAX) {
       operation.durable_at_cut = model.durable_up_to(operation.ended, plan.point);
     }
   }
