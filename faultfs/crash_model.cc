@@ -69,12 +69,10 @@ void apply_entry(const WriteLog& log, std::uint32_t number, std::vector<Image>& 
 DeviceProfile checked(DeviceProfile profile, const std::vector<Image>& base, const WriteLog& log) {
   Status possible = check_profile(profile);
   POWERCUT_CHECK(possible, "{}", possible.error().message);
-  for (const Image& disk : base) {
-    POWERCUT_CHECK(disk.size_bytes() % profile.sector_bytes == 0,
-                   "a disk of {} bytes in sectors of {}",
-                   disk.size_bytes(),
-                   profile.sector_bytes);
-  }
+  bool whole_sectors = std::all_of(base.begin(), base.end(), [&](const Image& disk) {
+    return disk.size_bytes() % profile.sector_bytes == 0;
+  });
+  POWERCUT_CHECK(whole_sectors, "a disk is no multiple of {} bytes", profile.sector_bytes);
   Status fits = check_log(base, log);
   POWERCUT_CHECK(fits, "{}", fits.error().message);
   return profile;

@@ -33,7 +33,7 @@ class CutSectors {
     std::uint64_t number = 0;
     Origin origin;
     bool as_base = false;  ///< as before the log began; then `bytes` are not filled
-    std::array<std::byte, Image::page_bytes> bytes;  // NOLINT: filled by `settle`
+    std::array<std::byte, Image::page_bytes> bytes{};
   };
 
   CutSectors(const Facts& facts, const CrashPlan& plan);

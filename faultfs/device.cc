@@ -4,6 +4,7 @@
 
 #include "faultfs/device.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <unordered_set>
 
@@ -235,13 +236,11 @@ std::uint32_t Device::log_size() const {
 void Device::power_on(std::vector<Image> disks) {
   std::lock_guard lock(mutex_);
   POWERCUT_CHECK(disks.size() == specs_.size(), "{} and {} disks", disks.size(), specs_.size());
-  for (std::size_t i = 0; i < disks.size(); ++i) {
-    POWERCUT_CHECK(disks[i].size_bytes() == specs_[i].size_bytes,
-                   "disk {} of {} and of {} bytes",
-                   specs_[i].name,
-                   disks[i].size_bytes(),
-                   specs_[i].size_bytes);
-  }
+  bool same_sizes = std::equal(
+      disks.begin(), disks.end(), specs_.begin(), [](const Image& disk, const DiskSpec& spec) {
+        return disk.size_bytes() == spec.size_bytes;
+      });
+  POWERCUT_CHECK(same_sizes, "a disk of {} comes with another size", profile_.name);
   images_ = std::move(disks);
   log_.clear();
   completed_ = 0;

@@ -79,9 +79,10 @@ std::string errno_text() {
 
 }  // namespace
 
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): whoever makes a page fills it.
 struct Image::Page {
   std::atomic<std::uint32_t> holders{0};
-  std::array<std::byte, page_bytes> bytes;  // NOLINT: filled by whoever makes the page
+  std::array<std::byte, page_bytes> bytes;
   [[nodiscard]] bool shared() const { return holders.load(std::memory_order_acquire) > 1; }
 };
 

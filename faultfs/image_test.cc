@@ -178,6 +178,7 @@ TEST(Image, TroubleWithFilesIsASentence) {
   Result<Image> missing = Image::load("/nonexistent/disk.img");
   ASSERT_FALSE(missing);
   EXPECT_THAT(missing.error().message, HasSubstr("/nonexistent/disk.img: No such file"));
+  EXPECT_FALSE(Image::load(::testing::TempDir())) << "a directory";
   Status unwritable = Image(4096).save("/nonexistent/disk.img");
   ASSERT_FALSE(unwritable);
   EXPECT_THAT(unwritable.error().message, HasSubstr("/nonexistent/disk.img: No such file"));

@@ -52,18 +52,22 @@ void SectorHistory::link_touches(const std::vector<Image>& base) {
   for (std::uint32_t number = 1; number <= log_.size(); ++number) {
     const LogEntry& entry = log_.entry(number);
     if (touches_sectors(entry)) {
-      std::uint64_t last = (entry.offset_bytes + entry.size_bytes - 1) / sector_bytes_;
-      for (std::uint64_t sector = first_sector(number); sector <= last; ++sector) {
-        auto touch = static_cast<Touch>(touches_.size());
-        Touch& previous = last_touch_[entry.disk][sector];
-        if (previous != no_touch) {
-          touches_[previous].after = touch;
-        }
-        touches_.push_back({number, previous, no_touch});
-        previous = touch;
-      }
+      link_entry(number, entry);
     }
     first_touch_.push_back(static_cast<std::uint32_t>(touches_.size()));
+  }
+}
+
+void SectorHistory::link_entry(std::uint32_t number, const LogEntry& entry) {
+  std::uint64_t last = (entry.offset_bytes + entry.size_bytes - 1) / sector_bytes_;
+  for (std::uint64_t sector = first_sector(number); sector <= last; ++sector) {
+    auto touch = static_cast<Touch>(touches_.size());
+    Touch& previous = last_touch_[entry.disk][sector];
+    if (previous != no_touch) {
+      touches_[previous].after = touch;
+    }
+    touches_.push_back({number, previous, no_touch});
+    previous = touch;
   }
 }
 

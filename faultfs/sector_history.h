@@ -68,6 +68,7 @@ class SectorHistory {
     Touch after;
   };
   void link_touches(const std::vector<Image>& base);
+  void link_entry(std::uint32_t number, const LogEntry& entry);
   void find_durable(const DeviceProfile& profile, std::size_t disks);
   void find_settled();
 

@@ -16,10 +16,9 @@
 #include <xxhash.h>
 #include <zstd.h>
 
-#include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 
 #include <fmt/format.h>
 
@@ -117,15 +116,20 @@ bool unpack(ByteView content, std::vector<LogEntry>& entries, Bytes& arena) {
 }
 
 Result<Bytes> read_file(const std::filesystem::path& file) {
+  std::error_code trouble;
+  std::uint64_t size_bytes = std::filesystem::file_size(file, trouble);
+  if (trouble) {
+    return fail(fmt::format("cannot read the write log {}: {}", file.string(), trouble.message()));
+  }
   std::ifstream stream(file, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  if (!stream.is_open() || stream.bad()) {
+  Bytes bytes(size_bytes);
+  stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size_bytes));
+  if (!stream) {
     return fail(fmt::format("cannot read the write log {}: {}",
                             file.string(),
                             std::strerror(errno)));  // NOLINT(concurrency-mt-unsafe)
   }
-  auto bytes = std::as_bytes(std::span(text));
-  return Bytes(bytes.begin(), bytes.end());
+  return bytes;
 }
 
 /// Ok when `bytes` begin as a log file does and nothing of them was changed.

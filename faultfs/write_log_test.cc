@@ -149,6 +149,7 @@ TEST(WriteLog, SaysWhatIsWrongWithAFile) {
   std::filesystem::path file = temporary("write_log_test_wrong.log");
   EXPECT_THAT(WriteLog::load(temporary("missing.log")).error().message,
               HasSubstr("No such file or directory"));
+  EXPECT_THAT(WriteLog::load(::testing::TempDir()).error().message, HasSubstr("Is a directory"));
   write_text(file, "PNG and so on, for more than the header has");
   EXPECT_THAT(WriteLog::load(file).error().message, HasSubstr("not a write log of powercut"));
   write_text(file, "pwcutlog");
