@@ -27,11 +27,11 @@ using testing::HasSubstr;
 /// A directory that lives as long as the test.
 class ChildTest : public testing::Test {
  protected:
-  ChildTest() {
+  void SetUp() override {
     std::string name = (std::filesystem::temp_directory_path() / "child_test_XXXXXX").string();
     directory_ = ::mkdtemp(name.data());
   }
-  ~ChildTest() override { std::filesystem::remove_all(directory_); }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
 
   [[nodiscard]] std::filesystem::path file(const std::string& name) const {
     return directory_ / name;

@@ -61,7 +61,8 @@ struct HttpAnswer {
 class HttpCall {
  public:
   /// Begins it; the loop must outlive it and be run for anything to happen.
-  [[nodiscard]] static std::unique_ptr<HttpCall> begin(HttpLoop& loop, HttpQuestion question);
+  [[nodiscard]] static std::unique_ptr<HttpCall> begin(HttpLoop& loop,
+                                                       const HttpQuestion& question);
   virtual ~HttpCall() = default;
   [[nodiscard]] virtual bool header_arrived() const = 0;
   [[nodiscard]] virtual std::uint64_t body_bytes() const = 0;

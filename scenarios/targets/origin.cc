@@ -18,7 +18,6 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/message.hpp>
@@ -82,7 +81,6 @@ class Offer : public std::enable_shared_from_this<Offer> {
   }
 
   [[nodiscard]] bool asked() const { return asked_ || misfit_; }
-  [[nodiscard]] bool sent() const { return asked_ && waiting_.empty() && !writing_; }
   [[nodiscard]] bool ended() const { return closed_ || !socket_; }
 
  private:
@@ -102,24 +100,30 @@ class Offer : public std::enable_shared_from_this<Offer> {
     if (writing_ || closed_ || !socket_) {
       return;
     }
-    if (waiting_.empty()) {
-      if (fed_ == body_bytes_) {
-        close();
-      }
-      return;
+    if (written_ == under_way_.size()) {
+      under_way_.clear();
+      under_way_.swap(waiting_);
+      written_ = 0;
     }
-    writing_ = true;
-    under_way_.swap(waiting_);
-    waiting_.clear();
-    asio::async_write(*socket_,
-                      asio::buffer(under_way_),
-                      [self = shared_from_this()](const error_code& error, std::size_t) {
-                        self->writing_ = false;
-                        if (error) {
-                          self->close();
-                        }
-                        self->write_more();
-                      });
+    if (!under_way_.empty()) {
+      writing_ = true;
+      socket_->async_write_some(
+          asio::buffer(under_way_) + written_,
+          [self = shared_from_this()](const error_code& error, std::size_t size_bytes) {
+            self->wrote(error, size_bytes);
+          });
+    } else if (fed_ == body_bytes_) {
+      close();
+    }
+  }
+
+  void wrote(const error_code& error, std::size_t size_bytes) {
+    writing_ = false;
+    written_ += size_bytes;
+    if (error) {
+      close();
+    }
+    write_more();
   }
 
   /// The cache sends nothing more; what arrives here is the end of the connection.
@@ -139,6 +143,7 @@ class Offer : public std::enable_shared_from_this<Offer> {
   bool conditional_;
   std::uint64_t fed_ = 0;
   faultfs::Bytes waiting_, under_way_;
+  std::size_t written_ = 0;  ///< of what is under way
   std::unique_ptr<tcp::socket> socket_;
   std::byte unexpected_{};
   bool asked_ = false, misfit_ = false, writing_ = false, closed_ = false;
@@ -179,7 +184,6 @@ class AsioOrigin : public Origin {
   }
   void feed(std::string_view path, faultfs::ByteView bytes) override { at(path).feed(bytes); }
   [[nodiscard]] bool asked(std::string_view path) const override { return at(path).asked(); }
-  [[nodiscard]] bool sent(std::string_view path) const override { return at(path).sent(); }
   [[nodiscard]] bool ended(std::string_view path) const override { return at(path).ended(); }
   void cut(std::string_view path) override { at(path).close(); }
   void withdraw(std::string_view path) override {

@@ -26,9 +26,8 @@ class Origin {
   /// The next conditional GET of `path` gets 304 with `header`; an unconditional one is closed.
   virtual void offer_unchanged(std::string_view path, std::string_view header) = 0;
   virtual void feed(std::string_view path, faultfs::ByteView bytes) = 0;
-  /// Has the cache asked for it? `sent`: is all that was fed so far on its way?
+  /// Has the cache asked for it?
   [[nodiscard]] virtual bool asked(std::string_view path) const = 0;
-  [[nodiscard]] virtual bool sent(std::string_view path) const = 0;
   /// Has its connection ended, by either side (or was there none)?
   [[nodiscard]] virtual bool ended(std::string_view path) const = 0;
   /// Closes the connection, in the middle of the body if need be.

@@ -326,7 +326,7 @@ Reply Squid::append(Key key, faultfs::ByteView bytes) {
   if (upload.call->body_bytes() >= upload.sent_bytes && !rig_.device.is_cut()) {
     return {};
   }
-  const Reply reply = trouble(upload.call->answer());
+  Reply reply = trouble(upload.call->answer());
   origin_->withdraw(path_of(key));
   uploads_.erase(found);
   return reply;
