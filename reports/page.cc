@@ -93,7 +93,7 @@ std::string grouped(std::uint64_t number) {
   std::string text = std::to_string(number);
   for (std::size_t at = text.size(); at > 3;) {
     at -= 3;
-    text.insert(at, ",");
+    text.insert(at, 1, ',');
   }
   return text;
 }
@@ -129,7 +129,7 @@ void Page::line(std::string text, Style style) {
 }
 
 void Page::entry(std::string_view label, std::string_view text, Style style) {
-  std::string head = padded("  " + std::string(label), label_columns + 2);
+  std::string head = padded(fmt::format("  {}", label), label_columns + 2);
   for (std::string& part : wrapped(text, page_columns - head.size())) {
     line({{head, Style::faint}, {std::move(part), style}});
     head.assign(head.size(), ' ');
