@@ -40,8 +40,8 @@ std::string durability(const Operation& operation, const TraceView& view) {
   if (operation.segment + 1 < view.recording().history.segments) {
     return operation.durable_at_cut ? "durable before that cut" : "volatile at that cut";
   }
-  if (view.plan().point.kind == CutKind::kill) {
-    return "kept by a kill";
+  if (view.plan().point.kind == CutKind::kill || view.model() == nullptr) {
+    return "";
   }
   for (std::uint32_t entry = operation.ended; view.model() != nullptr && entry <= view.cut_entry();
        ++entry) {
@@ -64,8 +64,9 @@ std::string state_text(const Operation& operation, const TraceView& view) {
   if (!operation.acknowledged) {
     return operation.aborted ? "given up by the client" : "refused";
   }
-  const bool keyless = operation.kind == OperationKind::sync;
-  return keyless ? "acknowledged" : "acknowledged; " + durability(operation, view);
+  const std::string durable =
+      operation.kind == OperationKind::sync ? std::string() : durability(operation, view);
+  return durable.empty() ? "acknowledged" : fmt::format("acknowledged; {}", durable);
 }
 
 std::string what_of(const Operation& operation) {

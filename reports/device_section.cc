@@ -167,6 +167,9 @@ class Rows {
     const auto open = std::find_if(volatile_.begin(), volatile_.end(), [number](const auto& write) {
       return write.entry == number;
     });
+    if (view_.model() == nullptr) {
+      return "";
+    }
     if (open == volatile_.end()) {
       return view_.plan().point.kind == faultfs::CutKind::kill ? "kept" : "durable";
     }

@@ -131,11 +131,11 @@ void finish(FailureCase& failure) {
 
 }  // namespace
 
-FailureCase overwrite_failure() {
+FailureCase overwrite_failure(std::string_view profile) {
   FailureCase failure;
   failure.number = 41;
   failure.file.scenario = "overwrite_during_wrap";
-  Story story(failure, "ssd_4k_volatile");
+  Story story(failure, profile);
   const std::uint64_t size = 2 * payload_bytes;
   story.put(7, size, 0x40000);
   story.sync();
@@ -237,7 +237,7 @@ FailureCase structure_failure() {
   const std::uint32_t oldest = writes.back();
   plan.fates = {{oldest, FateKind::misdirected, {}, 0, 0xF0000},
                 {writes.at(2), FateKind::torn, {0, 2}, 0, 0},
-                {writes.at(1), FateKind::garbled, {1}, 0, 0}};
+                {writes.at(1), FateKind::lost, {}, 0, 0}};
   failure.file.commands.resize(41);
   failure.commands_before = 60;
   failure.fates_before = 3;
@@ -281,7 +281,8 @@ runner::RunSummary full_summary() {
   summary.properties_by_profile = {
       {"ssd_4k_volatile", {{"no_hodgepodge", {6237, 3, 0}}, {"recall_floor", {6240, 0, 0}}}},
       {"ssd_512_volatile", {{"no_hodgepodge", {6240, 0, 0}}, {"recall_floor", {6234, 0, 6}}}}};
-  summary.undecided_why = {{"recall_floor: a get failed: no answer in 5 s", 6}};
+  summary.undecided_why = {{"recall_floor: a get failed: no answer in 5 s", 6},
+                           {"squid is not installed: apt-get install squid", 2}};
   summary.gate_refusals = {{"slot_payload_checksum", 812}, {"tail_required", 44}};
   summary.states_by_profile = {{"ssd_4k_volatile", 6240}, {"ssd_512_volatile", 6240}};
   summary.not_explored = {

@@ -21,17 +21,17 @@ std::string target_text(const scenarios::TargetConfig& config) {
   return text;
 }
 
+/// The names of scenario and target give way where the line is too long; the device never does.
 void write_headline(const FailureCase& failure, Page& page) {
-  const std::string where = fmt::format("{} · {} · {}",
-                                        failure.file.scenario,
-                                        target_text(failure.file.config),
-                                        failure.file.profile);
-  const std::string name = "  " + padded(failure.violation.property, 17);
+  const std::string name = fmt::format("  {}  ", padded(failure.violation.property, 15));
+  const std::string device = fmt::format(" · {}", failure.file.profile);
   const std::string number = fmt::format("    case {}", failure.number);
-  const std::size_t room = page_columns - 4 - columns_of(name) - columns_of(number);
+  const std::string what =
+      fmt::format("{} · {}", failure.file.scenario, target_text(failure.file.config));
+  const std::size_t taken = 4 + columns_of(name) + columns_of(device) + columns_of(number);
   page.line({{"FAIL", Style::bad},
              {name, Style::strong},
-             {cut_to(where, room), Style::plain},
+             {cut_to(what, page_columns - taken) + device, Style::plain},
              {number, Style::plain}});
 }
 
@@ -119,6 +119,10 @@ std::string failure_trace(const FailureCase& failure, bool color) {
   page.entry("allowed", failure.violation.allowed, Style::good);
   page.blank();
   const TraceView view(failure);
+  if (!view.trouble().empty()) {
+    page.entry("doubtful", "the plan does not fit the log: " + view.trouble(), Style::doubtful);
+    page.blank();
+  }
   write_client(view, page);
   write_device(view, page);
   write_image(view, page);

@@ -117,8 +117,12 @@ class Painter {
     labels.replace(0, indent, first_ ? "  image  " : std::string(indent, ' '));
     first_ = false;
     page.line({{labels, Style::faint}});
+    drawn_ += picture;
     page.line(picture + '|');
   }
+
+  /// Every character drawn so far.
+  [[nodiscard]] const std::string& drawn() const { return drawn_; }
 
  private:
   /// Writes an offset over its bar, where there is room.
@@ -160,8 +164,28 @@ class Painter {
   faultfs::Bytes bytes_;
   std::vector<Piece> pieces_;
   std::vector<Origin> origins_;
+  std::string drawn_;
   bool first_ = true;
 };
+
+/// "1 column = 1 KiB · digit = PUT that wrote it · …": only the characters that were drawn.
+std::string legend(const std::string& drawn, std::uint64_t column_bytes) {
+  std::string text = column_bytes >= 1024 ? fmt::format("1 column = {} KiB", column_bytes / 1024)
+                                          : fmt::format("1 column = {} bytes", column_bytes);
+  text += " · digit = PUT that wrote it";
+  const auto explain = [&](std::string_view characters, std::string_view words) {
+    if (drawn.find_first_of(characters) != std::string::npos) {
+      text += fmt::format(" · {}", words);
+    }
+  };
+  explain("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "A = 10");
+  explain("#", "# above 35");
+  explain(".", ". never written");
+  explain("x", "x garbage");
+  explain("~", "~ torn");
+  explain("-", "- no body");
+  return text;
+}
 
 std::uint64_t column_bytes_for(const std::vector<Place>& places) {
   std::uint64_t column = column_bytes_min;
@@ -195,11 +219,9 @@ void write_image(const TraceView& view, Page& page) {
   if (more > 0) {
     page.line(fmt::format("         … and {}", counted(more, "place", "places")), Style::faint);
   }
-  page.line(fmt::format("         1 column = {} · digit = PUT (A = 10) · . never written · "
-                        "x garbage · ~ torn · - no body",
-                        column >= 1024 ? fmt::format("{} KiB", column / 1024)
-                                       : fmt::format("{} bytes", column)),
-            Style::faint);
+  for (const std::string& line : wrapped(legend(painter.drawn(), column), page_columns - indent)) {
+    page.line(std::string(indent, ' ') + line, Style::faint);
+  }
 }
 
 }  // namespace reports

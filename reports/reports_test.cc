@@ -76,6 +76,45 @@ TEST(FailureTrace, Structure) {
   expect_golden("structure.txt", failure_trace(structure_failure(), false));
 }
 
+TEST(FailureTrace, GarbageIsDrawnWhereItStands) {
+  runner::FailureCase failure = overwrite_failure("ssd_4k_garbage");
+  failure.file.plan.fates[1].kind = faultfs::FateKind::garbled;
+  failure.file.plan.fates[1].sectors = {1};
+  const std::string text = failure_trace(failure, false);
+  EXPECT_THAT(text, HasSubstr("garbled sectors 1"));
+  EXPECT_THAT(text, HasSubstr("|xxxxxxxxxxxxxxxx|3333xxxx33333333|"));
+  EXPECT_THAT(text, HasSubstr("x garbage"));
+}
+
+TEST(FailureTrace, APlanThatDoesNotFitItsLogIsSaid) {
+  runner::FailureCase failure = overwrite_failure();
+  failure.file.plan.fates[1].kind = faultfs::FateKind::garbled;
+  failure.file.plan.fates[1].sectors = {1};
+  const std::string text = failure_trace(failure, false);
+  EXPECT_THAT(text, HasSubstr("doubtful   the plan does not fit the log: w0010 cannot be garbled"));
+  EXPECT_THAT(text, Not(HasSubstr("  image  ")));
+}
+
+TEST(FailureTrace, AWrongAnswerDuringTheRunNeedsNoCut) {
+  runner::FailureCase failure = overwrite_failure();
+  failure.violation.phase = "during the run";
+  const std::string text = failure_trace(failure, false);
+  EXPECT_THAT(text, HasSubstr("during the run    GET k7 -> hit, 32512"));
+  EXPECT_THAT(text, HasSubstr("<-- breaks the claim"));
+  EXPECT_THAT(text, Not(HasSubstr("power cut after")));
+}
+
+TEST(FailureTrace, ADeathIsShownAtTheRestart) {
+  runner::FailureCase failure = overwrite_failure();
+  failure.violation.property = "process_survives";
+  failure.seen.after_recovery.clear();
+  failure.seen.started = scenarios::Outcome::lost;
+  EXPECT_THAT(failure_trace(failure, false), HasSubstr("restart           does not come up"));
+  failure.seen.death = scenarios::Death{11, 0, ""};
+  EXPECT_THAT(failure_trace(failure, false),
+              ::testing::ContainsRegex("restart +died +<-- breaks the claim"));
+}
+
 TEST(FailureTrace, FitsThePageAndDiffersOnlyByColour) {
   for (const runner::FailureCase& failure : all_failures()) {
     const std::string plain = failure_trace(failure, false);

@@ -8,11 +8,16 @@ namespace reports {
 
 TraceView::TraceView(const runner::FailureCase& failure) : failure_(failure) {
   const scenarios::Recording& recording = failure.recording;
-  if (recording.base.empty() || !faultfs::check_log(recording.base, recording.log)) {
+  if (recording.base.empty()) {
+    return;
+  }
+  if (const auto fits = faultfs::check_log(recording.base, recording.log); !fits) {
+    trouble_ = fits.error().message;
     return;
   }
   model_ = std::make_unique<faultfs::CrashModel>(recording.base, recording.log, recording.profile);
-  if (!model_->check(plan())) {
+  if (const auto legal = model_->check(plan()); !legal) {
+    trouble_ = legal.error().message;
     model_.reset();
   }
 }

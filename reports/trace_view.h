@@ -21,6 +21,8 @@ class TraceView {
   [[nodiscard]] const faultfs::WriteLog& log() const { return failure_.recording.log; }
   /// Null where the recording's log and plan do not belong together, or there is none.
   [[nodiscard]] faultfs::CrashModel* model() const { return model_.get(); }
+  /// Why there is no model, where there should be one.
+  [[nodiscard]] const std::string& trouble() const { return trouble_; }
   /// The crash point's entry, or the last one of the log.
   [[nodiscard]] std::uint32_t cut_entry() const;
 
@@ -33,6 +35,7 @@ class TraceView {
  private:
   const runner::FailureCase& failure_;
   std::unique_ptr<faultfs::CrashModel> model_;
+  std::string trouble_;
 };
 
 /// "lost", "torn sectors 0-3,6", "misdirected to 0x8000": as in plan.txt.
