@@ -57,7 +57,7 @@ Result<std::filesystem::path> registry_directory() {
   return directory;
 }
 
-Status register_mount(MountEntry entry) {
+Status register_mount(const MountEntry& entry) {
   const Result<std::filesystem::path> directory = registry_directory();
   if (!directory) {
     return fail(directory.error().message);

@@ -76,7 +76,7 @@ Status unshare_as_user() {
         "namespaces cannot be made (needs root with CAP_SYS_ADMIN, or unprivileged user "
         "namespaces): unshare");
   }
-  const Status user_map = write_text("/proc/self/uid_map", fmt::format("0 {} 1", user));
+  Status user_map = write_text("/proc/self/uid_map", fmt::format("0 {} 1", user));
   if (!user_map) {
     return user_map;
   }
@@ -172,7 +172,7 @@ void die_with_parent() {
     sigemptyset(&none);
     signal(signal_number, SIG_DFL);
     prctl(PR_SET_DUMPABLE, 0);  // the worker has dumped core, if anybody
-    sigprocmask(SIG_SETMASK, &none, nullptr);
+    pthread_sigmask(SIG_SETMASK, &none, nullptr);
     kill(getpid(), signal_number);
   }
   _exit(code);
@@ -234,16 +234,16 @@ Result<Sandbox> enter_sandbox(const SandboxOptions& options) {
   sigemptyset(&awaited);
   sigaddset(&awaited, SIGCHLD);
   sigaddset(&awaited, SIGTERM);
-  sigprocmask(SIG_BLOCK, &awaited, &before);
+  pthread_sigmask(SIG_BLOCK, &awaited, &before);
   const pid_t init = fork();
   if (init < 0) {
-    sigprocmask(SIG_SETMASK, &before, nullptr);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return trouble("fork");
   }
   if (init > 0) {
     keep(init, awaited);
   }
-  sigprocmask(SIG_SETMASK, &before, nullptr);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   become_worker(keeper, *sandbox);
   if (options.pin_cpu >= 0) {
     cpu_set_t cpus;

@@ -53,6 +53,8 @@ class Worker {
  public:
   Worker(Worker&& other) noexcept;
   Worker& operator=(Worker&& other) noexcept;
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
   ~Worker();
 
   /// The process to wait for (the keeper). Killing it takes the whole sandbox along.
@@ -99,8 +101,8 @@ struct MountEntry {
 /// Where entries are kept, private to the user: $XDG_RUNTIME_DIR/powercut, /run/powercut (root) or
 /// /tmp/powercut-mounts-<uid>. Created on demand.
 [[nodiscard]] faultfs::Result<std::filesystem::path> registry_directory();
-/// Adds the entry of this process (`entry.pid` is set); `forget_mount` removes it again.
-[[nodiscard]] faultfs::Status register_mount(MountEntry entry);
+/// Adds the entry of this process, whatever `entry.pid` says; `forget_mount` removes it again.
+[[nodiscard]] faultfs::Status register_mount(const MountEntry& entry);
 void forget_mount();
 /// The entries whose process is alive.
 [[nodiscard]] std::vector<MountEntry> live_mounts();

@@ -49,6 +49,7 @@ void bind_to_parent(pid_t parent, const std::string& parent_identity) {
     _exit(EXIT_FAILURE);  // it died before we could ask to die with it
   }
   setsid();  // a Ctrl-C is for the parent, which decides what becomes of its workers
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): freshly forked, there is one thread
   setenv(owner_variable, parent_identity.c_str(), 1);
 }
 

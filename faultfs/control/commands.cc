@@ -32,6 +32,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -83,6 +84,21 @@ Fate lost(const VolatileWrite& write) {
   return fate;
 }
 
+/// Each atomic unit of the write reaches the medium or not, by the toss of a coin.
+std::vector<std::uint32_t> drawn_sectors(const VolatileWrite& write, Random& random) {
+  std::vector<std::uint32_t> sectors;
+  for (std::size_t unit = 0; unit < write.unit_begins.size(); ++unit) {
+    const bool last = unit + 1 == write.unit_begins.size();
+    const std::uint32_t end = last ? write.sector_count : write.unit_begins[unit + 1];
+    if (random.chance(1, 2)) {
+      sectors.resize(sectors.size() + end - write.unit_begins[unit]);
+      std::iota(
+          sectors.end() - (end - write.unit_begins[unit]), sectors.end(), write.unit_begins[unit]);
+    }
+  }
+  return sectors;
+}
+
 /// A third of the writes is lost, a third kept, a third torn into its atomic units.
 Fate drawn(const VolatileWrite& write, Random& random) {
   constexpr std::uint64_t kinds = 3;
@@ -91,19 +107,10 @@ Fate drawn(const VolatileWrite& write, Random& random) {
   if (kind == 1) {
     fate.kind = FateKind::kept;
   } else if (kind == 2) {
-    fate.kind = FateKind::torn;
-    for (std::size_t unit = 0; unit < write.unit_begins.size(); ++unit) {
-      const bool last = unit + 1 == write.unit_begins.size();
-      const std::uint32_t end = last ? write.sector_count : write.unit_begins[unit + 1];
-      const bool reaches = random.chance(1, 2);
-      for (std::uint32_t sector = write.unit_begins[unit]; reaches && sector < end; ++sector) {
-        fate.sectors.push_back(sector);
-      }
-    }
+    fate.sectors = drawn_sectors(write, random);
+    fate.kind = fate.sectors.empty() ? FateKind::lost : FateKind::torn;
   }
-  if (fate.kind == FateKind::torn && fate.sectors.empty()) {
-    fate.kind = FateKind::lost;
-  } else if (fate.sectors.size() == write.sector_count) {
+  if (fate.sectors.size() == write.sector_count) {
     fate.kind = FateKind::kept;
     fate.sectors.clear();
   }
@@ -256,7 +263,8 @@ Result<std::string> Commands::snapshot(std::string_view rest) {
 }
 
 Result<std::string> Commands::swap(std::string_view rest) {
-  const auto [name, file_text] = split(rest);
+  const auto [word, file_text] = split(rest);
+  const std::string_view name = word;
   const auto file = absolute(file_text, "swap DISK /a/file");
   if (!file) {
     return fail(file.error().message);
@@ -317,7 +325,7 @@ Result<std::string> Commands::power_on(std::string_view rest) {
 }
 
 Result<std::string> Commands::reset(std::string_view rest) {
-  const Result<std::string> fine = nothing_more(rest);
+  Result<std::string> fine = nothing_more(rest);
   if (!fine) {
     return fine;
   }
@@ -329,7 +337,7 @@ Result<std::string> Commands::reset(std::string_view rest) {
 }
 
 Result<std::string> Commands::counters(std::string_view rest) {
-  const Result<std::string> fine = nothing_more(rest);
+  Result<std::string> fine = nothing_more(rest);
   if (!fine) {
     return fine;
   }
@@ -366,7 +374,7 @@ Result<std::string> Commands::log(std::string_view rest) {
 }
 
 Result<std::string> Commands::status(std::string_view rest) {
-  const Result<std::string> fine = nothing_more(rest);
+  Result<std::string> fine = nothing_more(rest);
   if (!fine) {
     return fine;
   }

@@ -59,6 +59,8 @@ class SocketServer : public Server {
 
   SocketServer(const SocketServer&) = delete;
   SocketServer& operator=(const SocketServer&) = delete;
+  SocketServer(SocketServer&&) = delete;
+  SocketServer& operator=(SocketServer&&) = delete;
 
   ~SocketServer() override {
     const std::uint64_t one = 1;
@@ -75,27 +77,28 @@ class SocketServer : public Server {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, nullptr);
     pthread_setname_np(pthread_self(), "powercut-ctl");
-    while (true) {
-      std::vector<pollfd> awaited = {{stop_.number(), POLLIN, 0}, {listener_.number(), POLLIN, 0}};
+    std::vector<pollfd> ready;
+    do {
+      ready = {{stop_.number(), POLLIN, 0}, {listener_.number(), POLLIN, 0}};
       for (const Connection& connection : connections_) {
-        awaited.push_back({connection.descriptor.number(), POLLIN, 0});
+        ready.push_back({connection.descriptor.number(), POLLIN, 0});
       }
-      if (poll(awaited.data(), awaited.size(), -1) < 0) {
-        continue;
+      if (poll(ready.data(), ready.size(), -1) > 0) {
+        attend_to(ready);
       }
-      if (awaited[0].revents != 0) {
-        return;
+    } while (ready[0].revents == 0);
+  }
+
+  void attend_to(const std::vector<pollfd>& ready) {
+    std::vector<Connection> going_on;
+    for (std::size_t at = 0; at < connections_.size(); ++at) {
+      if (ready[at + 2].revents == 0 || attend(connections_[at])) {
+        going_on.push_back(std::move(connections_[at]));
       }
-      std::vector<Connection> going_on;
-      for (std::size_t at = 0; at < connections_.size(); ++at) {
-        if (awaited[at + 2].revents == 0 || attend(connections_[at])) {
-          going_on.push_back(std::move(connections_[at]));
-        }
-      }
-      connections_ = std::move(going_on);
-      if (awaited[1].revents != 0) {
-        accept_one();
-      }
+    }
+    connections_ = std::move(going_on);
+    if (ready[1].revents != 0) {
+      accept_one();
     }
   }
 

@@ -22,6 +22,8 @@ class Server {
   Server() = default;
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+  Server(Server&&) = delete;
+  Server& operator=(Server&&) = delete;
 };
 
 }  // namespace faultfs::control

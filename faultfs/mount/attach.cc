@@ -1,16 +1,20 @@
 #include "faultfs/mount/attach.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <mutex>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "faultfs/base/check.h"
 #include "faultfs/mount/mount.h"
 
 namespace faultfs::mount {
@@ -36,6 +40,8 @@ class Descriptor {
   explicit Descriptor(int number) : number_(number) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor(Descriptor&&) = delete;
+  Descriptor& operator=(Descriptor&&) = delete;
   ~Descriptor() {
     if (number_ >= 0) {
       close(number_);
@@ -84,7 +90,49 @@ bool write_abort(int connections, std::uint32_t number) {
   return descriptor.number() >= 0 && ::write(descriptor.number(), "1", 1) == 1;
 }
 
+struct KeptFromForks {
+  std::mutex mutex;
+  std::vector<int> descriptors;
+};
+
+KeptFromForks& kept() {
+  static KeptFromForks all;
+  return all;
+}
+
+void before_fork() {
+  kept().mutex.lock();
+}
+
+void after_fork_in_parent() {
+  kept().mutex.unlock();
+}
+
+void after_fork_in_child() {
+  for (const int descriptor : kept().descriptors) {
+    close(descriptor);
+  }
+  kept().mutex.unlock();
+}
+
+void watch_forks() {
+  const int error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  POWERCUT_CHECK(error == 0, "errno {}", error);
+}
+
 }  // namespace
+
+void keep_from_forks(int fuse) {
+  static std::once_flag once;
+  std::call_once(once, watch_forks);
+  const std::scoped_lock lock(kept().mutex);
+  kept().descriptors.push_back(fuse);
+}
+
+void no_more_kept_from_forks(int fuse) {
+  const std::scoped_lock lock(kept().mutex);
+  std::erase(kept().descriptors, fuse);
+}
 
 Result<int> attach(const std::filesystem::path& directory,
                    bool allow_other,

@@ -14,6 +14,13 @@ namespace faultfs::mount {
                                  bool allow_other,
                                  bool& needs_privilege);
 
+/// Notes that `fuse`, a descriptor of /dev/fuse, is open: forks of this process will close it. For
+/// if they held it, the connection would outlive this process, and they could wait for ever for an
+/// answer of the dead.
+void keep_from_forks(int fuse);
+/// To be called before `fuse` is closed.
+void no_more_kept_from_forks(int fuse);
+
 /// How a mount went away.
 enum class Detached {
   wholly,  ///< nothing used it any more; the connection is closed

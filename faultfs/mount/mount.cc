@@ -4,10 +4,14 @@
 //   2. The mount point is unmounted, lazily when files are open in it. The server still answers.
 //   3. When files are open, the connection is aborted (as root): every client that waits, now or
 //      later, gets ENOTCONN or ECONNABORTED, also one that is stopped when it goes on. Without
-//      root, step 5 does the same, unless a fork of this process holds the descriptor, too.
+//      root, step 5 does the same.
 //   4. The session is told to exit, and a signal takes the serving thread out of its read. One that
 //      does not come back within two seconds has its connection aborted, whatever it was.
 //   5. The descriptor is closed.
+//
+// When this process dies instead, its descriptor goes with it, and step 5 has happened. That needs
+// that nobody else holds it: it is close-on-exec, and forks close it, too. (A fork that held it and
+// waited for an answer at that moment would wait for ever, and could not even be killed.)
 //
 // This process must never wait for its own mount: it keeps no descriptor in it (the one look at its
 // attributes is at the start, while the thread serves), and all descriptors are close-on-exec, so
@@ -45,14 +49,16 @@ int wake_signal() {
   return SIGRTMIN + 4;
 }
 
+void install_wake_signal() {
+  struct sigaction action {};  // no SA_RESTART: the read is to return
+  action.sa_handler = [](int) {};
+  sigemptyset(&action.sa_mask);
+  POWERCUT_CHECK(sigaction(wake_signal(), &action, nullptr) == 0, "signal {}", wake_signal());
+}
+
 void allow_waking() {
   static std::once_flag once;
-  std::call_once(once, [] {
-    struct sigaction action {};  // no SA_RESTART: the read is to return
-    action.sa_handler = [](int) {};
-    sigemptyset(&action.sa_mask);
-    POWERCUT_CHECK(sigaction(wake_signal(), &action, nullptr) == 0, "signal {}", wake_signal());
-  });
+  std::call_once(once, install_wake_signal);
 }
 
 struct SessionEnd {
@@ -108,6 +114,8 @@ class ServedMount : public Mount {
 
   ServedMount(const ServedMount&) = delete;
   ServedMount& operator=(const ServedMount&) = delete;
+  ServedMount(ServedMount&&) = delete;
+  ServedMount& operator=(ServedMount&&) = delete;
 
   ~ServedMount() override {
     if (!session_) {
@@ -118,6 +126,7 @@ class ServedMount : public Mount {
       abort_connection(connection_);
     }
     stop();
+    no_more_kept_from_forks(fuse_session_fd(session_.get()));
     if (with_helper_) {
       fuse_session_unmount(session_.get());
     }
@@ -144,6 +153,7 @@ class ServedMount : public Mount {
       return fail(options_.directory.string() + ": fusermount3 could not mount a FUSE device here");
     }
     session_ = std::move(*session);
+    keep_from_forks(fuse_session_fd(session_.get()));
     start();
     return look();
   }
@@ -177,20 +187,25 @@ class ServedMount : public Mount {
   }
 
   void stop() {
-    using namespace std::chrono_literals;
     fuse_session_exit(session_.get());
-    for (int tries = 0; !ended_within(5ms); ++tries) {
-      pthread_kill(thread_.native_handle(), wake_signal());
-      if (tries == 400) {
-        abort_connection(connection_);
-      }
-      POWERCUT_CHECK(tries < 2000, "the serving thread of {} hangs", options_.directory.string());
+    bool ended = wake_until_ended(std::chrono::seconds(2));
+    if (!ended) {
+      abort_connection(connection_);
+      ended = wake_until_ended(std::chrono::seconds(8));
     }
+    POWERCUT_CHECK(ended, "the serving thread of {} hangs", options_.directory.string());
     thread_.join();
   }
 
-  [[nodiscard]] bool ended_within(std::chrono::milliseconds time) {
-    return ended_.wait_for(time) == std::future_status::ready;
+  /// Signals the serving thread again and again: one signal may come just before its read.
+  bool wake_until_ended(std::chrono::milliseconds time) {
+    constexpr std::chrono::milliseconds pause(5);
+    bool ended = ended_.wait_for(std::chrono::milliseconds(0)) == std::future_status::ready;
+    for (auto waited = pause; !ended && waited <= time; waited += pause) {
+      pthread_kill(thread_.native_handle(), wake_signal());
+      ended = ended_.wait_for(pause) == std::future_status::ready;
+    }
+    return ended;
   }
 
   Device& device_;

@@ -29,6 +29,8 @@ class Mount {
   Mount() = default;
   Mount(const Mount&) = delete;
   Mount& operator=(const Mount&) = delete;
+  Mount(Mount&&) = delete;
+  Mount& operator=(Mount&&) = delete;
 };
 
 /// Ok where this process could mount; otherwise says what is missing ("/dev/fuse cannot be opened:

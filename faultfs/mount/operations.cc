@@ -168,6 +168,7 @@ void read_disk(
   fuse_reply_buf(request, reinterpret_cast<const char*>(into.data()), into.size());
 }
 
+// NOLINTNEXTLINE(readability-function-size): the parameters are libfuse's
 void write_disk(fuse_req_t request,
                 fuse_ino_t inode,
                 const char* bytes,
@@ -221,6 +222,7 @@ int allocate(
   return offset <= end && size <= end - offset ? 0 : ENOSPC;
 }
 
+// NOLINTNEXTLINE(readability-function-size): the parameters are libfuse's
 void allocate_disk(fuse_req_t request,
                    fuse_ino_t inode,
                    int mode,
@@ -242,6 +244,7 @@ void allocate_disk(fuse_req_t request,
   fuse_reply_err(request, error);
 }
 
+// NOLINTNEXTLINE(readability-function-size): the parameters are libfuse's
 void control_disk(fuse_req_t request,
                   fuse_ino_t inode,
                   unsigned command,
