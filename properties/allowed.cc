@@ -235,6 +235,24 @@ class Witness {
   std::vector<std::uint32_t> process_ends_;
 };
 
+KeyAnswers answers_of(scenarios::Key key,
+                      const std::vector<Effect>& effects,
+                      std::uint32_t segments) {
+  Fold fold(key);
+  std::uint32_t segment = 0;
+  for (const Effect& effect : effects) {
+    for (; segment < effect.operation->segment; ++segment) {
+      fold.begin_segment();
+    }
+    fold.apply(effect);
+  }
+  // A cut after the key's last operation settles what was in flight before it.
+  for (; segment + 1 < segments; ++segment) {
+    fold.begin_segment();
+  }
+  return fold.finish();
+}
+
 std::vector<scenarios::Key> keys_of(const scenarios::History& history) {
   std::vector<scenarios::Key> keys;
   for (const Operation& operation : history.operations) {
@@ -275,19 +293,7 @@ std::vector<KeyAnswers> allowed_answers(const scenarios::Recording& recording,
   const Witness witness(recording, model, point);
   std::vector<KeyAnswers> answers;
   for (const scenarios::Key key : keys_of(recording.history)) {
-    Fold fold(key);
-    std::uint32_t segment = 0;
-    for (const Effect& effect : witness.effects(key)) {
-      for (; segment < effect.operation->segment; ++segment) {
-        fold.begin_segment();
-      }
-      fold.apply(effect);
-    }
-    // A cut after the key's last operation settles what was in flight before it.
-    for (; segment + 1 < recording.history.segments; ++segment) {
-      fold.begin_segment();
-    }
-    answers.push_back(fold.finish());
+    answers.push_back(answers_of(key, witness.effects(key), recording.history.segments));
   }
   const std::vector<scenarios::PutNumber> safe = puts_safe_from_eviction(recording, point);
   for (KeyAnswers& key : answers) {

@@ -24,14 +24,32 @@ std::string_view text_of(faultfs::ByteView bytes) {
   return {static_cast<const char*>(begin), bytes.size()};
 }
 
-/// "[0, 32K)": which range of its body the bytes of `piece` are.
-std::string range_of(const Piece& piece, faultfs::ByteView data, std::uint64_t body_bytes) {
+/// A range of the body of one put, as found in the bytes of a write.
+struct BodyPart {
+  scenarios::Key key = 0;
+  scenarios::PutNumber put = 0;
+  std::uint64_t begin = UINT64_MAX, end = 0;  // begin > end: not found in that body
+};
+
+/// Widens `part` by what the bytes of `piece` are of its body.
+void widen(BodyPart& part, const Piece& piece, faultfs::ByteView data, std::uint64_t body_bytes) {
   const faultfs::Bytes body = scenarios::make_body(piece.key, piece.put, body_bytes);
   const std::uint64_t size = piece.end - piece.begin;
   const std::size_t at = text_of(body).find(text_of(data.subspan(piece.begin, size)));
-  return at == std::string_view::npos
-             ? std::string()
-             : fmt::format(" [{}, {})", faultfs::size_text(at), faultfs::size_text(at + size));
+  if (at != std::string_view::npos) {
+    part.begin = std::min<std::uint64_t>(part.begin, at);
+    part.end = std::max<std::uint64_t>(part.end, at + size);
+  }
+}
+
+/// "k7 put#5 [0, 32K)".
+std::string part_text(const BodyPart& part) {
+  const std::string name = fmt::format("{} put#{}", scenarios::key_name(part.key), part.put);
+  return part.begin < part.end ? fmt::format("{} [{}, {})",
+                                             name,
+                                             faultfs::size_text(part.begin),
+                                             faultfs::size_text(part.end))
+                               : name;
 }
 
 /// What the writes and flushes of a log are for, told in order.
@@ -58,12 +76,9 @@ class Purpose {
 
   /// "k7 put#5 [0, 32K)", "purge#4 k7", "recovery".
   [[nodiscard]] std::string text(std::uint32_t entry) const {
-    const faultfs::ByteView data = recording_.log.data(entry);
     std::string bytes;
-    for (const Piece& piece : scenarios::classify(data)) {
-      if (piece.kind == Piece::Kind::body || piece.kind == Piece::Kind::displaced) {
-        bytes += (bytes.empty() ? "" : ", ") + body_text(piece, data);
-      }
+    for (const BodyPart& part : parts(recording_.log.data(entry))) {
+      bytes += (bytes.empty() ? "" : ", ") + part_text(part);
     }
     const std::string doing(doing_);
     if (bytes.empty()) {
@@ -74,13 +89,30 @@ class Purpose {
   }
 
  private:
-  [[nodiscard]] std::string body_text(const Piece& piece, faultfs::ByteView data) const {
-    std::string text = fmt::format("{} put#{}", scenarios::key_name(piece.key), piece.put);
-    const auto& operations = recording_.history.operations;
-    const auto put = std::find_if(operations.begin(), operations.end(), [&piece](const auto& o) {
-      return o.number == piece.put && o.kind == scenarios::OperationKind::put;
-    });
-    return put == operations.end() ? text : text + range_of(piece, data, put->body_bytes);
+  [[nodiscard]] std::vector<BodyPart> parts(faultfs::ByteView data) const {
+    std::vector<BodyPart> parts;
+    for (const Piece& piece : scenarios::classify(data)) {
+      if (piece.kind != Piece::Kind::body && piece.kind != Piece::Kind::displaced) {
+        continue;
+      }
+      auto part = std::find_if(parts.begin(), parts.end(), [&piece](const BodyPart& known) {
+        return known.key == piece.key && known.put == piece.put;
+      });
+      if (part == parts.end()) {
+        part = parts.insert(parts.end(), BodyPart{piece.key, piece.put});
+      }
+      widen(*part, piece, data, body_bytes(piece.put));
+    }
+    return parts;
+  }
+
+  [[nodiscard]] std::uint64_t body_bytes(scenarios::PutNumber number) const {
+    for (const scenarios::Operation& operation : recording_.history.operations) {
+      if (operation.number == number) {
+        return operation.body_bytes;
+      }
+    }
+    return 0;
   }
 
   const scenarios::Recording& recording_;

@@ -1,5 +1,7 @@
 // How a failure reads: what is claimed, what was seen, what was allowed, what the client did, what
 // became of each write, a picture, what to type next. Always in this order, at most 96 columns.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "reports/reports.h"
@@ -61,13 +63,14 @@ std::string replayed_text(const FailureCase& failure) {
              : fmt::format("flaky {}/{}", failure.reproduced, failure.replays);
 }
 
+/// The other properties that were violated, each once.
 std::string others_text(const FailureCase& failure) {
   std::string text;
+  std::vector<std::string> said = {failure.violation.property};
   for (const properties::Violation& other : failure.others) {
-    const std::string one =
-        other.phase.empty() ? other.property : fmt::format("{} ({})", other.property, other.phase);
-    if (text.find(one) == std::string::npos) {
-      text += (text.empty() ? "" : ", ") + one;
+    if (std::find(said.begin(), said.end(), other.property) == said.end()) {
+      said.push_back(other.property);
+      text += (text.empty() ? "" : ", ") + other.property;
     }
   }
   return text;

@@ -102,7 +102,8 @@ std::string json_of(const runner::Progress& progress) {
                   {"states", progress.states},
                   {"histories", progress.histories},
                   {"violated", progress.violated},
-                  {"undecided", progress.undecided}});
+                  {"undecided", progress.undecided},
+                  {"shrinking", progress.shrinking}});
 }
 
 std::string json_of(const runner::FailureCase& failure) {

@@ -165,6 +165,20 @@ TEST(RunSummary, AGreenRunSaysWhatItDidNotLookAt) {
   EXPECT_EQ(without_escapes(run_summary(summary, true)), text);
 }
 
+TEST(RunSummary, SentencesThatDifferOnlyInNumbersAreOne) {
+  runner::RunSummary summary;
+  summary.not_explored = {"sampled: 400 of 105 crash points",
+                          "sampled: 400 of 1200 crash points (1 in 8)",
+                          "sampled: 400 of 2 crash points",
+                          "misdirected writes on ssd_4k_misdirecting",
+                          "misdirected writes on ssd_512_misdirecting"};
+  const std::string text = run_summary(summary, false);
+  EXPECT_THAT(text, HasSubstr("not explored   sampled: 400 of 2 to 105 crash points (2 times)\n"));
+  EXPECT_THAT(text, HasSubstr("not explored   sampled: 400 of 1,200 crash points (1 in 8)\n"));
+  EXPECT_THAT(text, HasSubstr("not explored   misdirected writes on ssd_4k_misdirecting\n"));
+  EXPECT_THAT(text, HasSubstr("not explored   misdirected writes on ssd_512_misdirecting\n"));
+}
+
 TEST(Junit, Golden) {
   const runner::FailureCase failure = overwrite_failure();
   expect_golden("junit.xml",

@@ -1,5 +1,9 @@
 // The end of a run, always printed, on success too: what was looked at, what was found, and what
 // was not looked at.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "reports/page.h"
@@ -67,6 +71,76 @@ void write_undecided(const RunSummary& summary, Page& page) {
   }
 }
 
+/// Sentences that differ only in their numbers, as one: "400 of 105 crash points" and "400 of 2
+/// crash points" are "400 of 2 to 105 crash points".
+struct Sentence {
+  std::string shape;                                             ///< '#' for each number
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> numbers;  // least, most
+  std::uint64_t times = 1;
+};
+
+bool is_digit(char character) {
+  return character >= '0' && character <= '9';
+}
+
+/// A number stands alone: not the 4 in "ssd_4k_volatile".
+Sentence sentence_of(std::string_view text) {
+  Sentence sentence;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const bool begins = at == 0 || text[at - 1] == ' ' || text[at - 1] == '(';
+    const std::size_t end = std::min(text.find_first_not_of("0123456789", at), text.size());
+    const bool alone = end == text.size() || text[end] == ' ' || text[end] == ')';
+    if (!is_digit(text[at]) || !begins || !alone || end - at > 18) {
+      sentence.shape += text[at];
+      continue;
+    }
+    std::uint64_t number = 0;
+    for (; at < end; ++at) {
+      number = number * 10 + static_cast<std::uint64_t>(text[at] - '0');
+    }
+    --at;
+    sentence.shape += '#';
+    sentence.numbers.emplace_back(number, number);
+  }
+  return sentence;
+}
+
+std::string text_of(const Sentence& sentence) {
+  std::string text;
+  std::size_t number = 0;
+  for (const char character : sentence.shape) {
+    if (character != '#' || number == sentence.numbers.size()) {
+      text += character;
+      continue;
+    }
+    const auto [least, most] = sentence.numbers[number++];
+    text += least == most ? grouped(least) : fmt::format("{} to {}", grouped(least), grouped(most));
+  }
+  return sentence.times == 1 ? text : fmt::format("{} ({} times)", text, grouped(sentence.times));
+}
+
+std::vector<std::string> merged(const std::vector<std::string>& texts) {
+  std::vector<Sentence> sentences;
+  for (const std::string& text : texts) {
+    Sentence next = sentence_of(text);
+    const auto same = std::find_if(sentences.begin(), sentences.end(), [&next](const Sentence& s) {
+      return s.shape == next.shape && s.numbers.size() == next.numbers.size();
+    });
+    if (same == sentences.end()) {
+      sentences.push_back(std::move(next));
+      continue;
+    }
+    ++same->times;
+    for (std::size_t i = 0; i < next.numbers.size(); ++i) {
+      same->numbers[i].first = std::min(same->numbers[i].first, next.numbers[i].first);
+      same->numbers[i].second = std::max(same->numbers[i].second, next.numbers[i].second);
+    }
+  }
+  std::vector<std::string> lines;
+  std::transform(sentences.begin(), sentences.end(), std::back_inserter(lines), text_of);
+  return lines;
+}
+
 }  // namespace
 
 std::string run_summary(const RunSummary& summary, bool color) {
@@ -74,7 +148,7 @@ std::string run_summary(const RunSummary& summary, bool color) {
   write_counts(summary, page);
   write_broken_properties(summary, page);
   write_undecided(summary, page);
-  for (const std::string& what : summary.not_explored) {
+  for (const std::string& what : merged(summary.not_explored)) {
     labelled("not explored", what, Style::plain, page);
   }
   if (summary.not_explored.empty()) {

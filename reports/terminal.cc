@@ -42,6 +42,9 @@ std::string progress_text(const RunInfo& info, const Progress& progress) {
   if (progress.undecided > 0) {
     text += fmt::format("   undecided {}", grouped(progress.undecided));
   }
+  if (progress.shrinking > 0) {
+    text += fmt::format("   shrinking {}", counted(progress.shrinking, "case", "cases"));
+  }
   return cut_to(text + "   " + time_text(info, progress), page_columns - 1);
 }
 

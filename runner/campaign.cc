@@ -168,6 +168,7 @@ class Campaign {
                  {"shrink", keeps_.front().shrink},
                  {"failure", keeps_.front().failure}});
     keeps_.pop_front();
+    ++shrinking_;
   }
 
   void take(const PoolEvent& event) {
@@ -276,6 +277,7 @@ class Campaign {
   }
 
   void take_case(const PoolEvent& event) {
+    --shrinking_;
     if (!event.answer || event.answer->contains("error")) {
       ++summary_.undecided_states;
       const std::string why = event.answer ? event.answer->at("error").get<std::string>()
@@ -303,7 +305,8 @@ class Campaign {
                             summary_.states,
                             summary_.histories,
                             summary_.violated_states,
-                            summary_.undecided_states};
+                            summary_.undecided_states,
+                            shrinking_};
     for (auto* observer : observers_) {
       observer->progressed(progress);
     }
@@ -370,7 +373,7 @@ class Campaign {
   std::deque<nlohmann::json> again_;
   std::map<std::uint64_t, ExploreResult> results_;
   std::uint64_t next_index_ = 0, next_merge_ = 0;
-  std::uint32_t cases_given_ = 0, retried_ = 0, healed_ = 0;
+  std::uint32_t cases_given_ = 0, shrinking_ = 0, retried_ = 0, healed_ = 0;
   std::set<std::string> seen_properties_, unexplored_;
   std::vector<std::string> left_out_;
   bool stopped_ = false;

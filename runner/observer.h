@@ -26,6 +26,7 @@ struct RunInfo {
 struct Progress {
   double seconds = 0;
   std::uint64_t states = 0, histories = 0, violated = 0, undecided = 0;
+  std::uint32_t shrinking = 0;  ///< cases being shrunk now
 };
 
 /// A violation, shrunk, replayed and kept: all a failure trace says.

@@ -7,7 +7,6 @@
 
 #include "faultfs/plan.h"
 #include "scenarios/body.h"
-#include "scenarios/command.h"
 #include "scenarios/targets/target.h"
 
 namespace scenarios {

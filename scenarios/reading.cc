@@ -1,7 +1,8 @@
 #include "scenarios/reading.h"
 
-#include <algorithm>
 #include <cstring>
+
+#include "scenarios/command.h"
 
 namespace scenarios {
 

@@ -8,6 +8,7 @@
 
 #include "faultfs/crash_model.h"
 #include "scenarios/body_library.h"
+#include "scenarios/command.h"
 #include "scenarios/history.h"
 
 namespace scenarios {

@@ -310,7 +310,7 @@ Reply Squid::begin_put(Key key, std::string_view header, std::uint64_t body_byte
 Reply Squid::append(Key key, faultfs::ByteView bytes) {
   const auto found = uploads_.find(key);
   if (found == uploads_.end()) {
-    return {Outcome::lost, "there is no such upload"};
+    return {Outcome::refused, "there is no such upload"};
   }
   Upload& upload = found->second;
   POWERCUT_CHECK(upload.sent_bytes + bytes.size() <= upload.body_bytes,
@@ -335,7 +335,7 @@ Reply Squid::append(Key key, faultfs::ByteView bytes) {
 Reply Squid::finish_put(Key key) {
   const auto found = uploads_.find(key);
   if (found == uploads_.end()) {
-    return {Outcome::lost, "there is no such upload"};
+    return {Outcome::refused, "there is no such upload"};
   }
   const Upload upload = std::move(found->second);
   uploads_.erase(found);
@@ -352,7 +352,7 @@ Reply Squid::finish_put(Key key) {
 Reply Squid::abort_put(Key key) {
   const auto found = uploads_.find(key);
   if (found == uploads_.end()) {
-    return {Outcome::lost, "there is no such upload"};
+    return {};  // squid broke it off before
   }
   const Upload upload = std::move(found->second);
   uploads_.erase(found);
