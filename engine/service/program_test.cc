@@ -1,0 +1,280 @@
+// cache-engine as its users meet it: exit codes, one sentence for bad input, verbs that change no
+// byte, and the same disk image as the store in process.
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "engine/block/file_device.h"
+#include "engine/rock/test_device.h"
+#include "engine/service/client.h"
+
+extern char** environ;
+
+namespace engine::service {
+namespace {
+
+namespace fs = std::filesystem;
+using rock::body;
+
+struct Outcome {
+  int code = -1;
+  std::string out, err;
+};
+
+std::string read_file(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+class ProgramTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "engine-test-XXXXXX").string();
+    directory_ = ::mkdtemp(name.data());
+    disk_ = directory_ / "disk";
+    std::ofstream(disk_).close();
+    fs::resize_file(disk_, 1 << 18);
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  /// Starts the program; `inherited` becomes descriptor 3.
+  pid_t spawn(std::vector<std::string> words, int inherited = -1) {
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    const auto redirect = [&](int descriptor, const char* name) {
+      posix_spawn_file_actions_addopen(
+          &actions, descriptor, (directory_ / name).c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    };
+    redirect(1, "out");
+    redirect(2, "err");
+    if (inherited >= 0) {
+      posix_spawn_file_actions_adddup2(&actions, inherited, 3);
+    }
+    words.insert(words.begin(), CACHE_ENGINE);
+    std::vector<char*> arguments;
+    for (std::string& word : words) {
+      arguments.push_back(word.data());
+    }
+    arguments.push_back(nullptr);
+    pid_t child = -1;
+    EXPECT_EQ(::posix_spawn(&child, CACHE_ENGINE, &actions, nullptr, arguments.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return child;
+  }
+  static int exit_code(pid_t child) {
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  Outcome run(std::vector<std::string> words) {
+    Outcome result;
+    result.code = exit_code(spawn(std::move(words)));
+    result.out = read_file(directory_ / "out");
+    result.err = read_file(directory_ / "err");
+    return result;
+  }
+  Outcome look(const std::string& verb, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {verb, "--disk", disk_.string()});
+    return run(std::move(more));
+  }
+  /// Runs `story` against a served store that is then closed.
+  template <typename Story>
+  void serve(const Story& story, bool close = true) {
+    std::array<int, 2> ends = {};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    const pid_t child = spawn({"serve",
+                               "--disk",
+                               disk_.string(),
+                               "--slot",
+                               "1K",
+                               "--seed",
+                               "5",
+                               "--manual-ticks",
+                               "--socket-fd",
+                               "3"},
+                              ends[1]);
+    ::close(ends[1]);
+    {
+      const auto store = connect_client(ends[0]);
+      story(*store);
+      EXPECT_TRUE(!close || store->close());
+    }
+    EXPECT_EQ(exit_code(child), 0) << read_file(directory_ / "err");
+  }
+  static void put(Store& store, std::string_view key, const rock::Bytes& bytes) {
+    const auto upload = store.begin_put(key, "head", bytes.size());
+    ASSERT_TRUE(upload) << upload.error().message;
+    ASSERT_TRUE(store.append(*upload, bytes));
+    ASSERT_TRUE(store.commit(*upload));
+  }
+
+  fs::path directory_, disk_;
+};
+
+TEST_F(ProgramTest, BadInputIsOneClearSentence) {
+  struct Case {
+    std::vector<std::string> words;
+    int code;
+    std::string says;
+  };
+  const std::string disk = disk_.string();
+  const std::vector<Case> cases = {
+      {{}, 2, "subcommand is required"},
+      {{"frob"}, 2, "frob"},
+      {{"serve"}, 2, "--disk is required"},
+      {{"serve", "--disk", disk}, 2, "--socket PATH or --socket-fd N"},
+      {{"serve", "--disk", "/nowhere", "--socket", "s"}, 3, "/nowhere"},
+      {{"serve", "--disk", disk, "--socket", "s", "--preset", "soft"}, 2, "hardened, squid"},
+      {{"serve", "--disk", disk, "--socket", "s", "--store", "ufs"}, 2, "allowed: rock"},
+      {{"serve", "--disk", disk, "--socket", "s", "--without-gate", "x"}, 2, "write_id"},
+      {{"serve", "--disk", disk, "--socket", "s", "--without-gate", "slot_bounds"}, 2, "allowed"},
+      {{"serve", "--disk", disk, "--socket", "s", "--slot", "big"}, 2, "'big'"},
+      {{"serve", "--disk", disk, "--socket", "s", "--slot", "3000"}, 2, "power of two"},
+      {{"serve", "--disk", disk, "--socket", "s", "--allocator", "best"}, 2, "lowest_first, lifo"},
+      {{"serve", "--disk", disk, "--socket", "s", "--policy", "any"}, 2, "newest_complete"},
+      {{"serve", "--disk", disk, "--socket", "s", "--seed", "-1"}, 2, "'-1'"},
+      {{"serve", "--disk", disk, "--socket-fd", "77"}, 3, "descriptor 77"},
+      {{"list"}, 2, "--disk FILE"},
+      {{"list", "--disk", disk}, 2, "no valid database header"},
+      {{"list", "--socket", "/nowhere"}, 3, "no engine answers at /nowhere"},
+      {{"lookup", "--disk", disk}, 2, "KEY is required"}};
+  for (const Case& each : cases) {
+    const Outcome result = run(each.words);
+    EXPECT_EQ(result.code, each.code) << result.err;
+    EXPECT_NE(result.err.find(each.says), std::string::npos) << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_TRUE(result.err.starts_with("cache-engine: ")) << result.err;
+  }
+  EXPECT_EQ(run({"--help"}).code, 0);
+}
+
+TEST_F(ProgramTest, VerbsThatLookChangeNoByte) {
+  serve([](Store& store) {
+    put(store, "a", body(1, 100));
+    put(store, "b", body(2, 3000));
+    ASSERT_TRUE(store.update_header("b", "newer"));
+  });
+  const std::string before = read_file(disk_);
+  EXPECT_EQ(look("list").code, 0);
+  EXPECT_EQ(look("lookup", {"b"}).out, "b: hit, 3000 bytes\nnewer\n");
+  EXPECT_EQ(look("lookup", {"c"}).code, 1);
+  EXPECT_EQ(look("show", {"b"}).code, 0);
+  EXPECT_EQ(look("show", {"c"}).code, 1);
+  EXPECT_EQ(look("check").code, 0);
+  EXPECT_EQ(look("stats").code, 0);
+  EXPECT_EQ(read_file(disk_), before);
+  EXPECT_EQ(look("purge", {"a"}).code, 0);
+  EXPECT_NE(read_file(disk_), before);
+  EXPECT_EQ(look("lookup", {"a"}).code, 1);
+}
+
+TEST_F(ProgramTest, ListGoesOnFromItsToken) {
+  serve([](Store& store) {
+    for (const char* key : {"c", "a", "e", "b", "d"}) {
+      put(store, key, body(1, 10));
+    }
+  });
+  std::string token, keys;
+  do {
+    const auto page = nlohmann::json::parse(
+        look("list", {"--json", "--limit", "2", "--after", token.empty() ? "0" : token}).out);
+    for (const auto& object : page["objects"]) {
+      keys += object["key"].get<std::string>();
+    }
+    token = page["resume"];
+  } while (!token.empty());
+  EXPECT_EQ(keys, "abcde");
+}
+
+TEST_F(ProgramTest, CheckNamesTheSlotAndTheGate) {
+  serve([](Store& store) { put(store, "k", body(2, 3000)); });
+  {
+    std::fstream file(disk_, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(rock::reserved_bytes + 2 * 1024 + 700));
+    file.put('?');
+  }
+  const Outcome result = look("check", {"--json"});
+  EXPECT_EQ(result.code, 1);
+  const auto report = nlohmann::json::parse(result.out);
+  EXPECT_EQ(report["slots"][2]["verdict"], "refused");
+  EXPECT_EQ(report["slots"][2]["gate"], "slot_payload_checksum");
+  EXPECT_EQ(report["slots"][1]["key"], "k");
+  EXPECT_EQ(report["counts"]["refused"], 1);
+}
+
+TEST_F(ProgramTest, SameBytesAsInProcess) {
+  const auto story = [](Store& store) {
+    for (int n = 0; n < 20; ++n) {
+      put(store, fmt::format("k{}", n % 6), body(static_cast<std::uint64_t>(n), 4000));
+    }
+    ASSERT_TRUE(store.update_header("k1", "x"));
+    ASSERT_TRUE(store.purge("k2"));
+  };
+  serve(story);
+  rock::TestDevice device(1 << 18);
+  rock::Config config;
+  config.slot_bytes = 1024;
+  config.seed = 5;
+  auto store = rock::open_store(device, config);
+  ASSERT_TRUE(store);
+  story(**store);
+  ASSERT_TRUE((*store)->close());
+  const std::string file = read_file(disk_);
+  EXPECT_TRUE(std::equal(
+      file.begin(), file.end(), device.now.begin(), device.now.end(), [](char a, std::byte b) {
+        return std::byte(a) == b;
+      }));
+}
+
+TEST_F(ProgramTest, OneWriterAtATime) {
+  serve([this](Store& store) {
+    ASSERT_FALSE(store.inspect().units.empty());
+    const auto second = block::open_file_device(disk_, block::OpenMode::read_write);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().trouble, Trouble::busy);
+  });
+}
+
+TEST_F(ProgramTest, SigtermStopsCleanly) {
+  const fs::path socket = directory_ / "socket";
+  const pid_t child =
+      spawn({"serve", "--disk", disk_.string(), "--slot", "1K", "--socket", socket.string()});
+  while (!fs::exists(socket)) {
+    ::usleep(1000);
+  }
+  EXPECT_EQ(run({"list", "--socket", socket.string()}).code, 0);
+  EXPECT_EQ(run({"check", "--socket", socket.string()}).code, 0);
+  EXPECT_EQ(run({"stats", "--socket", socket.string(), "--json"}).code, 0);
+  ::kill(child, SIGTERM);
+  EXPECT_EQ(exit_code(child), 0);
+  EXPECT_FALSE(fs::exists(socket));
+}
+
+TEST_F(ProgramTest, FileDeviceTellsItsTroubles) {
+  auto device = block::open_file_device(disk_, block::OpenMode::read_write);
+  ASSERT_TRUE(device);
+  std::array<std::byte, 8> bytes = {};
+  EXPECT_TRUE((*device)->write(0, bytes, block::WriteMode::durable));
+  EXPECT_TRUE((*device)->discard(0, 4096));
+  EXPECT_TRUE((*device)->flush());
+  EXPECT_FALSE((*device)->read((1 << 18) - 4, bytes));
+  EXPECT_FALSE((*device)->write((1 << 18) - 4, bytes, block::WriteMode::cached));
+  EXPECT_EQ(fs::file_size(disk_), std::uintmax_t{1 << 18});
+  EXPECT_FALSE(block::open_file_device(directory_, block::OpenMode::read_only));
+  const auto view = block::open_file_device(disk_, block::OpenMode::read_only);
+  ASSERT_TRUE(view);
+  EXPECT_FALSE((*view)->write(0, bytes, block::WriteMode::cached));
+  EXPECT_FALSE((*view)->flush());
+}
+
+}  // namespace
+}  // namespace engine::service
