@@ -55,10 +55,10 @@ class Story {
     const Operation& put = recording_.history.operations[index];
     const faultfs::Bytes body = scenarios::make_body(put.key, put.number, put.body_bytes);
     for (std::uint64_t at = 0; at < body.size(); at += payload_bytes, offset += slot_bytes) {
-      faultfs::Bytes slot(header_bytes, std::byte{0xA5});
       const std::uint64_t size = std::min<std::uint64_t>(payload_bytes, body.size() - at);
-      const auto from = body.begin() + static_cast<std::ptrdiff_t>(at);
-      slot.insert(slot.end(), from, from + static_cast<std::ptrdiff_t>(size));
+      faultfs::Bytes slot(header_bytes + size, std::byte{0xA5});
+      std::copy_n(
+          body.begin() + static_cast<std::ptrdiff_t>(at), size, slot.begin() + header_bytes);
       log_.add_write(0, offset, slot, false, log_.size());
     }
   }
