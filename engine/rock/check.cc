@@ -36,7 +36,7 @@ void report_slot(Core& core, const SlotFinding& finding, SlotReport& report) {
 /// The rebuild has not looked at payloads; what a get would refuse is refused here.
 void judge_payloads(RockStore& store, const Entry& entry, std::vector<SlotReport>& slots) {
   std::int32_t at = entry.first;
-  for (std::uint32_t place = 0; place < entry.slot_count; ++place) {
+  for (std::uint32_t place = 0; place < entry.slot_count && at != no_slot; ++place) {
     const auto slot = static_cast<std::uint32_t>(at);
     const auto judged = store.reader().read_judged(entry, place, slot);
     if (!judged || *judged) {

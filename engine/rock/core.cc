@@ -131,7 +131,8 @@ Status Core::invalidate(std::uint32_t slot, SlotHeader was) {
   if (use.kind == UnitUse::Kind::free || use.kind == UnitUse::Kind::quarantine) {
     return {};
   }
-  use = SlotUse{UnitUse::Kind::quarantine, no_slot, 0, 0};
+  use.kind = UnitUse::Kind::quarantine;
+  use.owner = 0;
   if (read_only) {
     return {};
   }
@@ -168,8 +169,17 @@ Status Core::free_chain(const Entry& entry, UnitUse::Kind kind, std::uint64_t ow
 }
 
 void Core::release(std::uint32_t slot) {
-  slots[slot] = SlotUse{UnitUse::Kind::free, no_slot, 0, 0};
+  slots[slot].kind = UnitUse::Kind::free;
+  slots[slot].owner = 0;
   free.add(slot);
+}
+
+std::optional<std::uint32_t> Core::take_free() {
+  const auto slot = free.take();
+  if (slot) {
+    slots[*slot] = SlotUse{UnitUse::Kind::upload, no_slot, 0, 0};
+  }
+  return slot;
 }
 
 Status Core::flush() {

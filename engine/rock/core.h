@@ -129,8 +129,12 @@ class Core {
   [[nodiscard]] Status invalidate(std::uint32_t slot, SlotHeader was);
   /// Invalidates every slot of the chain that is used as `kind` by `owner`.
   [[nodiscard]] Status free_chain(const Entry& entry, UnitUse::Kind kind, std::uint64_t owner);
-  /// Puts a slot that was never written, or is durably empty, into the free set.
+  /// Puts a slot that was never written, or is durably empty, into the free set. Its place in a
+  /// chain is remembered until it is taken again: with gates off another chain may share it, and is
+  /// read on as Squid would.
   void release(std::uint32_t slot);
+  /// The next slot of the free set, now in use by an upload.
+  [[nodiscard]] std::optional<std::uint32_t> take_free();
 
   /// A barrier: everything written is durable, and what was in quarantine is free.
   [[nodiscard]] Status flush();

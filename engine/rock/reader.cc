@@ -43,8 +43,12 @@ Result<std::optional<Gate>> Reader::serve(const Entry& entry, Part part, GetRepl
   reply.body_bytes = entry.body_bytes;
   reply.body.resize(part.end - part.begin);
   std::uint64_t at = 0;  // body bytes before this slot
-  auto slot = static_cast<std::uint32_t>(entry.first);
+  std::int32_t next = entry.first;
   for (std::uint32_t place = 0; place < entry.slot_count; ++place) {
+    if (next == no_slot) {
+      return std::optional(Gate::slot_bounds);
+    }
+    const auto slot = static_cast<std::uint32_t>(next);
     const std::uint32_t payload_bytes = core_.slots[slot].payload_bytes;
     const std::uint32_t meta_bytes = place == 0 ? std::min(entry.meta_bytes, payload_bytes) : 0;
     const std::uint64_t here = payload_bytes - meta_bytes;
@@ -66,8 +70,10 @@ Result<std::optional<Gate>> Reader::serve(const Entry& entry, Part part, GetRepl
           core_.scratch, from, std::span(reply.body).subspan(begin - part.begin, end - begin));
     }
     at += here;
-    slot = static_cast<std::uint32_t>(core_.slots[slot].next);
+    next = core_.slots[slot].next;
   }
+  // Slots that were reused may be shorter: what was in the buffer before is nobody's answer.
+  reply.body.resize(std::clamp(at, part.begin, part.end) - part.begin);
   return std::optional<Gate>();
 }
 

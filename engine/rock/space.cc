@@ -4,8 +4,7 @@ namespace engine::rock {
 
 Result<std::uint32_t> Space::take() {
   while (true) {
-    if (const auto slot = core_.free.take()) {
-      core_.slots[*slot].kind = UnitUse::Kind::upload;
+    if (const auto slot = core_.take_free()) {
       return *slot;
     }
     Status done;

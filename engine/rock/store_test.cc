@@ -181,8 +181,8 @@ TEST_F(StoreTest, HeaderUpdateKeepsTheBody) {
   EXPECT_TRUE(rig_.store->update_header("k", "second").value_or(false));
   EXPECT_TRUE(rig_.hits("k", body(1, 3000)));
   EXPECT_EQ(rig_.get("k").header, "second");
-  EXPECT_EQ(rig_.get("k", {900, 1000}).body,
-            Bytes(body(1, 3000).begin() + 900, body(1, 3000).begin() + 1900));
+  const Bytes whole = body(1, 3000);
+  EXPECT_EQ(rig_.get("k", {900, 1000}).body, Bytes(whole.begin() + 900, whole.begin() + 1900));
   EXPECT_FALSE(rig_.store->update_header("absent", "x").value_or(true));
   rig_.expect_conserved();
 }
@@ -238,8 +238,10 @@ TEST_F(StoreTest, DeviceTroubleIsTold) {
   rig_.device.requests_left = 0;
   EXPECT_EQ(trouble_of(rig_.put("l", body(1, 100))), Trouble::device);
   EXPECT_EQ(trouble_of(rig_.store->sync()), Trouble::device);
-  EXPECT_FALSE(rig_.store->purge("k"));
   EXPECT_FALSE(rig_.store->update_header("k", "x"));
+  EXPECT_TRUE(rig_.hits("k", body(1, 100))) << "an update that failed leaves the object";
+  EXPECT_FALSE(rig_.store->purge("k"));
+  EXPECT_FALSE(rig_.get("k").hit) << "gone for this life, though not durably";
 }
 
 TEST_F(StoreTest, DamagedSlotIsAMissAndTheObjectIsGone) {

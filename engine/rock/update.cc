@@ -46,9 +46,11 @@ Result<bool> Updater::update(std::string_view key, std::string_view header) {
 Result<bool> Updater::read_old_prefix(std::uint32_t number, std::uint32_t meta_bytes) {
   const Entry& entry = core_.entries[number];
   content_.assign(meta_bytes, std::byte{});
-  auto slot = static_cast<std::uint32_t>(entry.first);
+  std::int32_t next = entry.first;
   for (std::uint32_t place = 0; place < entry.prefix_count; ++place) {
-    const auto judged = reader_.read_judged(entry, place, slot);
+    const auto slot = static_cast<std::uint32_t>(next);
+    const auto judged = next == no_slot ? std::optional(Gate::slot_bounds)
+                                        : reader_.read_judged(entry, place, slot);
     if (!judged) {
       return tl::unexpected(judged.error());
     }
@@ -61,7 +63,7 @@ Result<bool> Updater::read_old_prefix(std::uint32_t number, std::uint32_t meta_b
     const std::size_t before = content_.size();
     content_.resize(before + payload_bytes - skip);
     take_payload(core_.scratch, skip, std::span(content_).subspan(before));
-    slot = static_cast<std::uint32_t>(core_.slots[slot].next);
+    next = core_.slots[slot].next;
   }
   return true;
 }
@@ -121,7 +123,7 @@ Status Updater::exchange(std::uint32_t number, Prefix& prefix) {
   Entry& old = core_.entries[number];
   std::vector<std::uint32_t> old_slots;
   auto suffix = old.first;
-  for (std::uint32_t place = 0; place < old.prefix_count; ++place) {
+  for (std::uint32_t place = 0; place < old.prefix_count && suffix != no_slot; ++place) {
     old_slots.push_back(static_cast<std::uint32_t>(suffix));
     suffix = core_.slots[static_cast<std::uint32_t>(suffix)].next;
   }
@@ -149,6 +151,9 @@ Status Updater::exchange(std::uint32_t number, Prefix& prefix) {
   }
   for (std::uint32_t place = 0; place < old_slots.size(); ++place) {
     const std::uint32_t slot = old_slots[place];
+    if (core_.slots[slot].kind != UnitUse::Kind::entry || core_.slots[slot].owner != number) {
+      continue;
+    }
     const Status freed = core_.invalidate(slot, core_.header_at(before, place, slot));
     done = done ? freed : done;
   }

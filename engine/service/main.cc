@@ -58,6 +58,14 @@ CLI::App* add_verb(CLI::App& app, const char* name, const char* what, CommandLin
   return verb;
 }
 
+std::string verbs(const CLI::App& app) {
+  std::string names;
+  for (const CLI::App* verb : app.get_subcommands(nullptr)) {
+    names += (names.empty() ? "" : ", ") + verb->get_name();
+  }
+  return names;
+}
+
 int run(int argc, char** argv) {
   CommandLine line;
   CLI::App app(
@@ -85,7 +93,11 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() == 0) {
       return app.exit(error);
     }
-    fmt::print(stderr, "cache-engine: {} (see --help)\n", error.what());
+    const bool no_verb = app.get_subcommands().empty() && argc > 1 && *argv[1] != '-';
+    fmt::print(stderr,
+               "cache-engine: {} (see --help)\n",
+               no_verb ? fmt::format("'{}' is not a verb; allowed: {}", argv[1], verbs(app))
+                       : error.what());
     return engine::service::exit_usage;
   }
   if (serve->parsed()) {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "engine/block/file_device.h"
+#include "engine/rock/check.h"
 #include "engine/rock/store.h"
 
 namespace engine::service {
@@ -121,13 +122,21 @@ int complain(const Error& error) {
 int serve_command(const std::filesystem::path& disk,
                   const StoreWords& words,
                   const ServerOptions& options) {
-  const auto config = make_config(words);
+  auto config = make_config(words);
   if (!config) {
     return complain(config.error());
+  }
+  // A store that nobody can reach must not begin a life.
+  if (const Status reachable = check(options); !reachable) {
+    return complain(reachable.error());
   }
   auto device = block::open_file_device(disk, block::OpenMode::read_write);
   if (!device) {
     return complain(device.error());
+  }
+  if (words.slot.empty()) {
+    // Another size than the header's would clear the store: only who names one wants that.
+    config->slot_bytes = rock::slot_bytes_of(**device).value_or(config->slot_bytes);
   }
   auto store = rock::open_store(**device, *config);
   if (!store) {

@@ -91,17 +91,12 @@ class ProgramTest : public ::testing::Test {
   void serve(const Story& story, bool close = true) {
     std::array<int, 2> ends = {};
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
-    const pid_t child = spawn({"serve",
-                               "--disk",
-                               disk_.string(),
-                               "--slot",
-                               "1K",
-                               "--seed",
-                               "5",
-                               "--manual-ticks",
-                               "--socket-fd",
-                               "3"},
-                              ends[1]);
+    std::vector<std::string> words = {
+        "serve", "--disk", disk_.string(), "--seed", "5", "--manual-ticks", "--socket-fd", "3"};
+    if (!slot_.empty()) {
+      words.insert(words.end(), {"--slot", slot_});
+    }
+    const pid_t child = spawn(std::move(words), ends[1]);
     ::close(ends[1]);
     {
       const auto store = connect_client(ends[0]);
@@ -118,6 +113,7 @@ class ProgramTest : public ::testing::Test {
   }
 
   fs::path directory_, disk_;
+  std::string slot_ = "1K";
 };
 
 TEST_F(ProgramTest, BadInputIsOneClearSentence) {
@@ -129,7 +125,7 @@ TEST_F(ProgramTest, BadInputIsOneClearSentence) {
   const std::string disk = disk_.string();
   const std::vector<Case> cases = {
       {{}, 2, "subcommand is required"},
-      {{"frob"}, 2, "frob"},
+      {{"frob"}, 2, "'frob' is not a verb; allowed: serve, list"},
       {{"serve"}, 2, "--disk is required"},
       {{"serve", "--disk", disk}, 2, "--socket PATH or --socket-fd N"},
       {{"serve", "--disk", "/nowhere", "--socket", "s"}, 3, "/nowhere"},
@@ -155,6 +151,18 @@ TEST_F(ProgramTest, BadInputIsOneClearSentence) {
     EXPECT_TRUE(result.err.starts_with("cache-engine: ")) << result.err;
   }
   EXPECT_EQ(run({"--help"}).code, 0);
+  EXPECT_EQ(read_file(disk_), std::string(1 << 18, '\0')) << "bad input touched the disk";
+}
+
+TEST_F(ProgramTest, ServeTakesTheSlotSizeOfTheDisk) {
+  serve([](Store& store) { put(store, "k", body(1, 3000)); });
+  slot_ = "";
+  serve([](Store& store) {
+    while (store.tick().value_or(false)) {
+    }
+    EXPECT_EQ(store.inspect().entries.size(), 1U);
+  });
+  EXPECT_EQ(look("lookup", {"k"}).code, 0);
 }
 
 TEST_F(ProgramTest, VerbsThatLookChangeNoByte) {

@@ -145,23 +145,12 @@ Status Server::open() {
     return tl::unexpected(trouble("no descriptor for signals"));
   }
   if (options_.socket >= 0) {
-    int kind = 0;
-    socklen_t kind_bytes = sizeof kind;
-    if (::getsockopt(options_.socket, SOL_SOCKET, SO_TYPE, &kind, &kind_bytes) != 0) {
-      return tl::unexpected(trouble(fmt::format("descriptor {}", options_.socket)));
-    }
     add(options_.socket);
     return {};
   }
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   const std::string& path = options_.socket_file.native();
-  if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return fail(Trouble::invalid,
-                fmt::format("a socket path of {} characters; allowed: 1 to {}",
-                            path.size(),
-                            sizeof address.sun_path - 1));
-  }
   path.copy(static_cast<char*>(address.sun_path), path.size());
   const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (listener < 0 ||
@@ -257,7 +246,30 @@ Status Server::run() {
 
 }  // namespace
 
+Status check(const ServerOptions& options) {
+  if (options.socket >= 0) {
+    int kind = 0;
+    socklen_t kind_bytes = sizeof kind;
+    const bool is_socket =
+        ::getsockopt(options.socket, SOL_SOCKET, SO_TYPE, &kind, &kind_bytes) == 0;
+    return is_socket ? Status{}
+                     : tl::unexpected(trouble(fmt::format("descriptor {}", options.socket)));
+  }
+  const std::size_t characters = options.socket_file.native().size();
+  constexpr std::size_t characters_max = sizeof sockaddr_un{}.sun_path - 1;
+  if (characters == 0 || characters > characters_max) {
+    return fail(
+        Trouble::invalid,
+        fmt::format(
+            "a socket path of {} characters; allowed: 1 to {}", characters, characters_max));
+  }
+  return {};
+}
+
 Status serve(Store& store, const ServerOptions& options) {
+  if (const Status reachable = check(options); !reachable) {
+    return reachable;
+  }
   Server server(store, options);
   const Status opened = server.open();
   return opened ? server.run() : opened;

@@ -13,6 +13,10 @@ struct ServerOptions {
   int tick_milliseconds = 10;         ///< 0: only the clients' ticks
 };
 
+/// Whether a server can be reached as `options` say, before a store is opened for it. Error: names
+/// the descriptor or the path.
+[[nodiscard]] Status check(const ServerOptions& options);
+
 /// Serves `store` on one thread until a client closes it, SIGTERM or SIGINT arrives (a clean stop),
 /// or the one connected socket ends: then it returns at once and writes nothing, because a client
 /// that vanished is a kill like any other. Uploads of a client that leaves a listening server are
