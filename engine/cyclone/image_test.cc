@@ -1,0 +1,324 @@
+// The directory image: identity, digests, and every reason to refuse one.
+#include "engine/cyclone/image.h"
+
+#include <functional>
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "engine/cyclone/fields.h"
+#include "engine/cyclone/row.h"
+#include "engine/cyclone/validate.h"
+
+namespace engine::cyclone {
+namespace {
+
+using Image = std::vector<std::byte>;
+
+StripeGeometry small() {
+  const auto geometry = make_geometry(16384, 1 << 20, Layout{});
+  EXPECT_TRUE(geometry) << (geometry ? "" : geometry.error().message);
+  return *geometry;
+}
+
+/// An empty directory, quiet at the start of the data area.
+Image fresh(const StripeGeometry& geometry) {
+  Image image(geometry.copy_bytes);
+  clear_image(image, geometry);
+  ImageHeader header;
+  header.instance = {1, 2};
+  header.stripe_begin = geometry.begin;
+  header.stripe_end = geometry.end;
+  header.segments = geometry.segments;
+  header.buckets = geometry.buckets;
+  header.average_object_bytes = geometry.average_object_bytes;
+  header.aggregation_bytes = geometry.aggregation_bytes;
+  header.fragment_bytes = geometry.fragment_bytes;
+  header.sector_bytes = geometry.sector_bytes;
+  header.write_pos = header.last_write_pos = header.agg_pos = geometry.data_begin;
+  store_header(header, image);
+  seal(image, geometry);
+  return image;
+}
+
+TEST(Geometry, FollowsTheReferenceForALargeStripe) {
+  const auto geometry = make_geometry(16384, 128ULL << 20U, Layout{});
+  ASSERT_TRUE(geometry);
+  EXPECT_EQ(geometry->segments, 1U);
+  EXPECT_NEAR(static_cast<double>(geometry->rows()), 16728, 16);
+  EXPECT_EQ(geometry->aggregation_bytes, 4U << 20U);
+  EXPECT_EQ(geometry->fragment_bytes, 1U << 20U);
+  EXPECT_EQ(geometry->data_begin, geometry->begin + 2 * geometry->copy_bytes);
+}
+
+TEST(Geometry, RefusesWhatDoesNotFit) {
+  EXPECT_FALSE(make_geometry(16384, 64 * 1024, Layout{}));
+  EXPECT_FALSE(make_geometry(100, 1 << 20, Layout{}));
+  EXPECT_FALSE(make_geometry(16384, 1 << 20, Layout{8000, 1000}));
+  EXPECT_FALSE(make_geometry(16384, 1 << 20, Layout{100, 4096}));
+  EXPECT_FALSE(make_geometry(16384, 1 << 20, Layout{8000, 4096, 512 * 1024}));
+}
+
+TEST(Row, KeepsEveryField) {
+  std::vector<std::byte> bytes(2 * row_bytes);
+  SegmentRows rows{std::span<std::byte>(bytes)};
+  Row row;
+  row.offset_blocks = offset_blocks_max;
+  row.tag = 0xabc;
+  row.phase = row.pinned = true;
+  row.next = 0xfffe;
+  row.set_size(300000);
+  rows.set(1, row);
+  const Row back = rows.get(1);
+  EXPECT_EQ(back.offset_blocks, row.offset_blocks);
+  EXPECT_EQ(back.tag, row.tag);
+  EXPECT_TRUE(back.phase && back.pinned && !back.head);
+  EXPECT_EQ(back.next, row.next);
+  EXPECT_GE(back.size_bytes(), 300000U);
+  EXPECT_LE(back.size_bytes(), 300000U + 32768);
+  EXPECT_TRUE(rows.empty(0));
+}
+
+TEST(Row, SizesAreNeverTooSmall) {
+  for (std::uint64_t bytes = 1; bytes <= 16U << 20U; bytes = bytes * 9 / 8 + 1) {
+    Row row;
+    row.set_size(bytes);
+    EXPECT_GE(row.size_bytes(), bytes);
+  }
+}
+
+TEST(Image, HeaderSurvivesTheRoundTrip) {
+  const StripeGeometry geometry = small();
+  Image image = fresh(geometry);
+  ImageHeader header = load_header(image);
+  header.cycle = 7;
+  header.sync_serial = 1ULL << 40U;
+  header.link = 99;
+  header.phase = 1;
+  store_header(header, image);
+  EXPECT_EQ(load_header(image), header);
+  EXPECT_TRUE(same_geometry(header, geometry));
+  EXPECT_FALSE(sealed(image, geometry));
+  seal(image, geometry);
+  EXPECT_TRUE(sealed(image, geometry));
+}
+
+TEST(Image, AnyChangedByteBreaksTheSeal) {
+  const StripeGeometry geometry = small();
+  Image image = fresh(geometry);
+  const std::uint64_t rows_end =
+      geometry.header_bytes + geometry.rows() * row_bytes;  // padding behind is nobody's
+  for (std::size_t at = 0; at < rows_end; at += at < geometry.header_bytes ? 1 : 7) {
+    image[at] ^= std::byte{0x10};
+    EXPECT_FALSE(sealed(image, geometry)) << at;
+    image[at] ^= std::byte{0x10};
+  }
+  for (std::size_t at = geometry.footer_at(); at < geometry.footer_at() + 32; ++at) {
+    const bool padding = at - geometry.footer_at() >= 4 && at - geometry.footer_at() < 8;
+    image[at] ^= std::byte{1};
+    EXPECT_FALSE(sealed(image, geometry)) << at << padding;
+    image[at] ^= std::byte{1};
+  }
+  EXPECT_TRUE(sealed(image, geometry));
+}
+
+/// One way to make an image wrong, and the check that must say so first.
+struct Poke {
+  ImageCheck check;
+  std::function<void(Image&, const StripeGeometry&)> change;
+};
+
+template <typename Change>
+std::function<void(Image&, const StripeGeometry&)> header_poke(Change change) {
+  return [change](Image& image, const StripeGeometry& geometry) {
+    ImageHeader header = load_header(image);
+    change(header, geometry);
+    store_header(header, image);
+  };
+}
+
+template <typename Change>
+std::function<void(Image&, const StripeGeometry&)> rows_poke(Change change) {
+  return [change](Image& image, const StripeGeometry& geometry) {
+    SegmentRows rows(segment_bytes(std::span<std::byte>(image), geometry, 0));
+    change(rows, image);
+  };
+}
+
+using Rows = SegmentRows<std::byte>;
+
+Row in_use(std::uint16_t next = 0) {
+  Row row;
+  row.offset_blocks = 9;
+  row.next = next;
+  return row;
+}
+
+std::vector<Poke> pokes() {
+  using Check = ImageCheck;
+  using G = StripeGeometry;
+  using H = ImageHeader;
+  return {
+      {Check::header_magic, header_poke([](H& h, const G&) { h.magic = 0; })},
+      {Check::footer_magic,
+       [](Image& image, const G& g) {
+         store<std::uint32_t>(std::span<std::byte>(image), g.footer_at(), 0);
+       }},
+      {Check::version_too_old, header_poke([](H& h, const G&) { h.major = 23; })},
+      {Check::version_too_new, header_poke([](H& h, const G&) { h.major = 25; })},
+      {Check::sector_zero, header_poke([](H& h, const G&) { h.sector_bytes = 0; })},
+      {Check::sector_too_large, header_poke([](H& h, const G&) { h.sector_bytes = 8193; })},
+      {Check::phase_range, header_poke([](H& h, const G&) { h.phase = 2; })},
+      {Check::write_pos_before_data,
+       header_poke([](H& h, const G& g) { h.write_pos = h.agg_pos = g.data_begin - 1; })},
+      {Check::write_pos_behind_end,
+       header_poke([](H& h, const G& g) { h.write_pos = h.agg_pos = g.end + 1; })},
+      {Check::last_write_before_data,
+       header_poke([](H& h, const G& g) { h.last_write_pos = g.data_begin - 1; })},
+      {Check::last_write_behind_end,
+       header_poke([](H& h, const G& g) { h.last_write_pos = g.end + 1; })},
+      {Check::agg_pos_before_data,
+       header_poke([](H& h, const G& g) { h.agg_pos = g.data_begin - 1; })},
+      {Check::agg_pos_behind_end, header_poke([](H& h, const G& g) { h.agg_pos = g.end + 1; })},
+      {Check::agg_pos_open, header_poke([](H& h, const G&) { h.agg_pos += 4096; })},
+      {Check::free_head_range, [](Image& image, const G&) { set_free_head(image, 0, 0xffff); }},
+      {Check::next_range, rows_poke([](Rows& r, Image&) { r.set_next(5, 0xfff0); })},
+      {Check::previous_range, rows_poke([](Rows& r, Image&) { r.set_previous(5, 0xfff0); })},
+      {Check::offset_behind_end, rows_poke([](Rows& r, Image&) {
+         Row row = in_use();
+         row.offset_blocks = offset_blocks_max;
+         r.set(8, row);
+       })},
+      {Check::free_list_loop, rows_poke([](Rows& r, Image&) { r.set_next(6, 1); })},
+      {Check::free_list_row_in_use,
+       rows_poke([](Rows& r, Image&) { r.set(5, in_use(r.next(5))); })},
+      {Check::free_list_back_link, rows_poke([](Rows& r, Image&) { r.set_previous(5, 9); })},
+      {Check::free_list_holds_root, rows_poke([](Rows& r, Image&) {
+         const std::uint16_t after = r.next(3);
+         r.set_next(3, 4);
+         Row root;
+         root.previous = 3;
+         root.next = after;
+         r.set(4, root);
+         r.set_previous(after, 4);
+       })},
+      {Check::chain_row_twice, rows_poke([](Rows& r, Image&) { r.set(8, in_use(5)); })},
+      {Check::chain_row_empty, rows_poke([](Rows& r, Image& image) {
+         set_free_head(image, 0, 2);  // row 1 is taken off the free list and never filled
+         r.set_previous(2, 0);
+         r.set(0, in_use(1));
+       })},
+      {Check::row_unreachable, rows_poke([](Rows& r, Image& image) {
+         set_free_head(image, 0, 2);
+         r.set_previous(2, 0);
+         r.set(1, in_use());
+       })},
+      {Check::empty_root_with_chain, rows_poke([](Rows& r, Image& image) {
+         set_free_head(image, 0, 2);
+         r.set_previous(2, 0);
+         r.set(1, in_use());
+         r.set_next(0, 1);
+       })},
+  };
+}
+
+TEST(Validate, EveryBranchRefusesItsOwnCase) {
+  const StripeGeometry geometry = small();
+  const Image good = fresh(geometry);
+  EXPECT_FALSE(validate_image(good, geometry));
+  for (const Poke& poke : pokes()) {
+    Image image = good;
+    poke.change(image, geometry);
+    const auto fault = validate_image(image, geometry);
+    ASSERT_TRUE(fault) << image_check_name(poke.check);
+    EXPECT_EQ(image_check_name(fault->check), image_check_name(poke.check)) << fault->text;
+  }
+}
+
+TEST(Validate, ASwitchedOffCheckDoesNotRefuse) {
+  const StripeGeometry geometry = small();
+  for (const Poke& poke : pokes()) {
+    Image image = fresh(geometry);
+    poke.change(image, geometry);
+    ImageChecks checks;
+    checks.switch_off(poke.check);
+    const auto fault = validate_image(image, geometry, checks);
+    EXPECT_TRUE(!fault || fault->check != poke.check) << image_check_name(poke.check);
+  }
+}
+
+/// A chain that runs in a circle is stopped by `chain_row_twice`; the two bounds behind it show
+/// only where that is off.
+TEST(Validate, WalksEndWithoutTheFirstGuard) {
+  const StripeGeometry geometry = small();
+  Image image = fresh(geometry);
+  set_free_head(image, 0, 3);
+  SegmentRows rows(segment_bytes(std::span<std::byte>(image), geometry, 0));
+  rows.set_previous(3, 0);
+  rows.set(0, in_use(1));
+  rows.set(1, in_use(2));
+  rows.set(2, in_use(1));
+  EXPECT_EQ(validate_image(image, geometry)->check, ImageCheck::chain_row_twice);
+  ImageChecks checks;
+  checks.switch_off(ImageCheck::chain_row_twice);
+  EXPECT_EQ(validate_image(image, geometry, checks)->check, ImageCheck::chain_too_long);
+  checks.switch_off(ImageCheck::chain_too_long);
+  EXPECT_EQ(validate_image(image, geometry, checks)->check, ImageCheck::chain_loop);
+  checks.switch_off(ImageCheck::chain_loop);
+  EXPECT_FALSE(validate_image(image, geometry, checks));
+}
+
+/// The longest legal chain: one root and every row that is no root.
+TEST(Validate, TheLongestLegalChainIsHealthy) {
+  const StripeGeometry geometry = small();
+  Image image = fresh(geometry);
+  SegmentRows rows(segment_bytes(std::span<std::byte>(image), geometry, 0));
+  std::uint32_t before = 0;
+  rows.set(0, in_use());
+  std::uint32_t length = 1;
+  for (std::uint32_t row = 1; row < geometry.segment_rows(); ++row) {
+    if (row % bucket_rows != 0) {
+      rows.set(row, in_use());
+      rows.set_next(before, static_cast<std::uint16_t>(row));
+      before = row;
+      ++length;
+    }
+  }
+  set_free_head(image, 0, 0);
+  EXPECT_GT(length, 100U - 10);
+  EXPECT_EQ(length, 3 * geometry.buckets + 1);
+  const auto fault = validate_image(image, geometry);
+  EXPECT_FALSE(fault) << fault->text;
+}
+
+/// Whatever bytes an image has, looking at it ends and stays inside (the sanitizers watch).
+TEST(Validate, NoiseIsRefusedAndReadWithinBounds) {
+  const StripeGeometry geometry = small();
+  ImageChecks none;
+  for (std::size_t check = 0; check < image_check_count; ++check) {
+    none.switch_off(static_cast<ImageCheck>(check));
+  }
+  std::uint64_t state = 1;
+  for (int round = 0; round < 50; ++round) {
+    Image image = fresh(geometry);
+    for (std::size_t at = geometry.header_bytes; at < geometry.footer_at(); ++at) {
+      state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+      image[at] = static_cast<std::byte>(state >> 56U);
+    }
+    EXPECT_TRUE(validate_image(image, geometry));
+    EXPECT_FALSE(validate_image(image, geometry, none));
+  }
+}
+
+TEST(Validate, NamesAreUniqueAndFound) {
+  std::map<std::string_view, int> seen;
+  for (std::size_t check = 0; check < image_check_count; ++check) {
+    const auto each = static_cast<ImageCheck>(check);
+    EXPECT_EQ(++seen[image_check_name(each)], 1);
+    EXPECT_EQ(*find_image_check(image_check_name(each)), each);
+  }
+  EXPECT_FALSE(find_image_check("no_such_check"));
+}
+
+}  // namespace
+}  // namespace engine::cyclone
