@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include "runner/campaign.h"
-#include "runner/target_list.h"
 
 namespace runner {
 namespace {
@@ -43,7 +42,8 @@ constexpr Part parts[] = {
 CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
   CampaignOptions options;
   options.config.target = part.target;
-  options.config.disk_bytes = default_disk_bytes(part.target);
+  options.config.disk_bytes = scenarios::default_disk_bytes(part.target);
+  options.config.slot_bytes = scenarios::default_slot_bytes(part.target);
   options.device = part.device;
   options.seed = 1;
   options.seconds_max = bench.seconds;

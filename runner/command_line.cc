@@ -52,7 +52,7 @@ bool wants_color(const std::string& word) {
 
 void add_target_options(CLI::App& app, RunWords& words) {
   auto& config = words.options.config;
-  app.add_option("--target", config.target, "engine, squid (see `powercut targets`)")
+  app.add_option("--target", config.target, "engine, squid, command (see `powercut targets`)")
       ->capture_default_str();
   app.add_option("--store", config.store, "store of the engine: rock")->capture_default_str();
   app.add_option("--preset", config.preset, "hardened, squid")->capture_default_str();
@@ -63,7 +63,7 @@ void add_target_options(CLI::App& app, RunWords& words) {
   app.add_option("--policy", config.policy, "whole_entry, newest_complete (default: each in turn)");
   app.add_option("--slot", words.slot, "slot size, e.g. 16K (default: 4K and 16K in turn)");
   app.add_option("--disk", words.disk, "size of the storage, e.g. 1M");
-  app.add_option("--program", config.program, "the cache's program, unmodified");
+  app.add_option("--program", config.program, "the cache's program, or that of target command");
   app.add_option("--profile", words.options.profile, "device profile (default: each in turn)");
   app.add_option(
       "--device", words.device, "memory, fuse (default: memory for the engine, fuse for others)");
@@ -128,6 +128,8 @@ faultfs::Status read_sizes(RunWords& words) {
     }
     options.config.slot_bytes = static_cast<std::uint32_t>(*slot);
     options.vary_slot = false;
+  } else {
+    options.config.slot_bytes = scenarios::default_slot_bytes(options.config.target);
   }
   if (!words.disk.empty()) {
     auto disk = faultfs::parse_size(words.disk);
@@ -136,7 +138,7 @@ faultfs::Status read_sizes(RunWords& words) {
     }
     options.config.disk_bytes = *disk;
   } else {
-    options.config.disk_bytes = default_disk_bytes(options.config.target);
+    options.config.disk_bytes = scenarios::default_disk_bytes(options.config.target);
   }
   return {};
 }
@@ -308,6 +310,7 @@ Examples
   powercut run --device fuse --states 5000         the engine as a process on a real mount
   powercut run --preset squid --stop-at-first      see it find a hodgepodge
   powercut run --target squid --time 10m           Squid, unmodified
+  powercut run --target command --program ./kv     any program behind a script of verbs
   powercut replay run/0001/case-0001/plan.txt      see a failure again
 Exit codes: 0 all claimed properties held, 1 violated, 2 usage, 3 nothing violated but something
 undecided, 70 a bug in powercut.)";

@@ -20,6 +20,7 @@ struct KnownTarget {
 constexpr KnownTarget known_targets[] = {
     {"engine", "powercut's own slot store (rock), in this process or as cache-engine on a mount"},
     {"squid", "Squid with a rock cache_dir, unmodified, one process (-N), on a mount"},
+    {"command", "any program with one file, behind a script of five verbs, on a mount"},
 };
 
 }  // namespace
@@ -29,7 +30,11 @@ int print_targets(std::ostream& out) {
   for (const auto& known : known_targets) {
     scenarios::TargetConfig config;
     config.target = known.name;
-    config.disk_bytes = default_disk_bytes(known.name);
+    config.disk_bytes = scenarios::default_disk_bytes(known.name);
+    if (config.target == "command") {
+      out << fmt::format("{:<8} {:<10} {}\n", known.name, "--program", known.story);
+      continue;
+    }
     const auto status = scenarios::available(config, config.target == "engine");
     out << fmt::format(
         "{:<8} {:<10} {}\n", known.name, status ? "ready" : "undecided", known.story);
@@ -39,11 +44,6 @@ int print_targets(std::ostream& out) {
     }
   }
   return all ? 0 : 3;
-}
-
-std::uint64_t default_disk_bytes(const std::string& target) {
-  using namespace faultfs::literals;
-  return target == "squid" ? 4_MiB : 1_MiB;
 }
 
 std::string gate_table(const RunSummary& summary) {

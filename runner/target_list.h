@@ -12,10 +12,6 @@ namespace runner {
 /// Returns 0, or 3 when one cannot.
 int print_targets(std::ostream& out);
 
-/// The size of storage a target is given when nobody says one: small, so that a crash state is
-/// cheap.
-[[nodiscard]] std::uint64_t default_disk_bytes(const std::string& target);
-
 /// Gate → how often it refused something in the run; gates never seen to refuse are listed too.
 [[nodiscard]] std::string gate_table(const RunSummary& summary);
 

@@ -26,6 +26,7 @@
 #include <csignal>
 #include <limits>
 #include <system_error>
+#include <tuple>
 
 #define BOOST_POSIX_HAS_VFORK 1  // its own guess asks for a POSIX of before 2008
 #include <boost/process/args.hpp>
@@ -48,7 +49,7 @@ std::string error_text(int error) {
 /// A descriptor that closes itself.
 class Descriptor {
  public:
-  explicit Descriptor(int number) : number_(number) {}
+  explicit Descriptor(int number) : number_(number), error_(number < 0 ? errno : 0) {}
   ~Descriptor() {
     if (number_ >= 0) {
       ::close(number_);
@@ -57,18 +58,21 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   [[nodiscard]] int number() const { return number_; }
+  /// Why there is none, where there is none.
+  [[nodiscard]] int error() const { return error_; }
 
  private:
   int number_;
+  int error_;
 };
 
 /// The child's own first steps, between vfork and exec. Its members live in the parent's memory, so
 /// what the child writes into `step_` and `error_` is how it reports.
 class Launch : public boost::process::extend::handler {
  public:
-  Launch(const ChildOptions& options, int input, int output)
+  Launch(const ChildOptions& options, const std::array<int, 3>& standard)
       : pin_cpu_(options.pin_cpu), run_as_(options.run_as), parent_(::getpid()) {
-    descriptors_ = {{input, 0}, {output, 1}, {output, 2}};
+    descriptors_ = {{standard[0], 0}, {standard[1], 1}, {standard[2], 2}};
     descriptors_.insert(descriptors_.end(), options.descriptors.begin(), options.descriptors.end());
     for (const auto& [ours, theirs] : descriptors_) {
       kept_.push_back(theirs);
@@ -284,6 +288,11 @@ faultfs::Status check_program(const std::filesystem::path& program) {
   return {};
 }
 
+Descriptor open_or_null(const std::filesystem::path& path, int flags) {
+  const char* const place = path.empty() ? "/dev/null" : path.c_str();
+  return Descriptor(::open(place, flags | O_CLOEXEC, 0644));
+}
+
 faultfs::Result<pid_t> launch(const ChildOptions& options, Launch& steps) {
   namespace process = boost::process;
   std::error_code error;
@@ -324,16 +333,22 @@ faultfs::Result<std::unique_ptr<Child>> Child::start(const ChildOptions& options
   }
   POWERCUT_CHECK(
       options.pin_cpu < CPU_SETSIZE, "CPU {} of at most {}", options.pin_cpu, CPU_SETSIZE);
-  const Descriptor input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const auto& path = options.output.empty() ? std::filesystem::path("/dev/null") : options.output;
-  const Descriptor output(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
-  if (input.number() < 0 || output.number() < 0) {
-    return faultfs::fail(fmt::format("cannot start {}: its output {} cannot be opened: {}",
-                                     options.program.string(),
-                                     path.string(),
-                                     error_text(errno)));
+  const Descriptor input = open_or_null(options.input, O_RDONLY);
+  const Descriptor output = open_or_null(options.output, O_WRONLY | O_APPEND | O_CREAT);
+  const Descriptor errors = open_or_null(options.errors.empty() ? options.output : options.errors,
+                                         O_WRONLY | O_APPEND | O_CREAT);
+  for (const auto& [descriptor, name, path] : {std::tuple(&input, "input", &options.input),
+                                               std::tuple(&output, "output", &options.output),
+                                               std::tuple(&errors, "errors", &options.errors)}) {
+    if (descriptor->number() < 0) {
+      return faultfs::fail(fmt::format("cannot start {}: its {} {} cannot be opened: {}",
+                                       options.program.string(),
+                                       name,
+                                       path->string(),
+                                       error_text(descriptor->error())));
+    }
   }
-  Launch steps(options, input.number(), output.number());
+  Launch steps(options, {input.number(), output.number(), errors.number()});
   return launch(options, steps).map([](pid_t pid) -> std::unique_ptr<Child> {
     return std::make_unique<Process>(pid);
   });

@@ -19,12 +19,14 @@ struct Account {
   gid_t group = 0;
 };
 
-/// What to start, and how. Standard input is /dev/null.
+/// What to start, and how.
 struct ChildOptions {
   std::filesystem::path program = {};       ///< absolute, executable
   std::vector<std::string> arguments = {};  ///< without the program's name
+  std::filesystem::path input = {};  ///< standard input; empty: /dev/null
   /// Standard output and error are appended here; empty: /dev/null.
   std::filesystem::path output = {};
+  std::filesystem::path errors = {};  ///< standard error, if it goes elsewhere
   /// (ours, number in the child, > 2); all others are closed.
   std::vector<std::pair<int, int>> descriptors = {};
   int pin_cpu = -1;  ///< CPU it runs on; -1: not pinned

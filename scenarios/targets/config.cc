@@ -20,6 +20,7 @@ constexpr std::array<std::string_view, 9> line_words = {
     "target", "store", "preset", "without-gate", "allocator", "policy", "slot", "disk", "program"};
 constexpr std::uint64_t header_bytes = 16384;  // both stores keep this much before their slots
 constexpr std::uint32_t engine_slot_overhead = 128, squid_slot_overhead = 40;
+constexpr std::array<std::string_view, 3> targets = {"engine", "squid", "command"};
 constexpr std::uint32_t slot_bytes_min = 1024, slot_bytes_max = 1U << 20U;
 constexpr std::uint64_t slots_min = 4;
 
@@ -62,15 +63,22 @@ faultfs::Status check_engine(const TargetConfig& config) {
   return one_of("policy", config.policy, {"", "whole_entry", "newest_complete"});
 }
 
-faultfs::Status check_squid(const TargetConfig& config) {
+/// A target that is run as it is: the settings of the engine mean nothing to it.
+faultfs::Status check_foreign(const TargetConfig& config) {
   const TargetConfig plain;
   if (!config.without_gates.empty() || config.preset != plain.preset || !config.allocator.empty() ||
       !config.policy.empty() || config.store != plain.store) {
     return fail(
-        "target squid is run as it is: preset, without-gate, allocator, policy and store are for "
-        "target engine");
+        fmt::format("target {} is run as it is: preset, without-gate, allocator, policy and store "
+                    "are for target engine",
+                    config.target));
   }
-  if (config.disk_bytes % (1U << 20U) != 0) {
+  if (config.target == "command" && config.program.empty()) {
+    return fail(
+        "target command needs a program (--program PATH): an executable that speaks the verbs of "
+        "scenarios/README.md, \"Test your own cache\"");
+  }
+  if (config.target == "squid" && config.disk_bytes % (1U << 20U) != 0) {
     return fail(fmt::format("disk {} does not suit squid; allowed: a multiple of 1M",
                             size_text(config.disk_bytes)));
   }
@@ -193,21 +201,31 @@ faultfs::Status parse_config_line(std::string_view line, TargetConfig& config) {
   return {};
 }
 
+std::uint64_t default_disk_bytes(std::string_view target) {
+  using namespace faultfs::literals;
+  return target == "squid" ? 4_MiB : 1_MiB;
+}
+
+std::uint32_t default_slot_bytes(std::string_view target) {
+  return target == "command" ? 4096 : TargetConfig().slot_bytes;
+}
+
 Geometry geometry(const TargetConfig& config, std::uint32_t unit_bytes) {
   const std::uint32_t unit = unit_bytes == 0 ? config.slot_bytes : unit_bytes;
   const std::uint64_t room =
       config.disk_bytes > header_bytes ? config.disk_bytes - header_bytes : 0;
   return {static_cast<std::uint32_t>(room / unit),
           unit,
-          config.target == "squid" ? squid_slot_overhead : engine_slot_overhead};
+          config.target == "engine" ? engine_slot_overhead : squid_slot_overhead};
 }
 
 faultfs::Status check(const TargetConfig& config) {
-  if (auto target = one_of("target", config.target, {"engine", "squid"}); !target) {
-    return target;
+  if (std::find(targets.begin(), targets.end(), config.target) == targets.end()) {
+    return fail(fmt::format(
+        "target '{}' is not known; allowed: {}", config.target, fmt::join(targets, ", ")));
   }
   const faultfs::Status words =
-      config.target == "engine" ? check_engine(config) : check_squid(config);
+      config.target == "engine" ? check_engine(config) : check_foreign(config);
   return words ? check_sizes(config) : words;
 }
 

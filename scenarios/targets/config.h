@@ -12,7 +12,7 @@ namespace scenarios {
 /// Which cache, built and set up how. Plain data: part of every plan file, one `name value` per
 /// line.
 struct TargetConfig {
-  std::string target = "engine";           ///< engine, squid
+  std::string target = "engine";           ///< engine, squid, command
   std::string store = "rock";              ///< engine: rock
   std::string preset = "hardened";         ///< engine: hardened, squid
   std::vector<std::string> without_gates;  ///< engine: gates switched off
@@ -39,6 +39,12 @@ struct Geometry {
 };
 /// With units of `unit_bytes` (0: as configured).
 [[nodiscard]] Geometry geometry(const TargetConfig& config, std::uint32_t unit_bytes = 0);
+/// The storage a target is given when nobody says: small, so that a crash state is cheap.
+[[nodiscard]] std::uint64_t default_disk_bytes(std::string_view target);
+/// Its unit when nobody says. Where the target has no slots this is only the measure by which
+/// histories choose sizes: one to thirteen of it for a body.
+[[nodiscard]] std::uint32_t default_slot_bytes(std::string_view target);
+
 /// Ok where every word is one this build knows (target, store, preset, gates …) and sizes fit.
 [[nodiscard]] faultfs::Status check(const TargetConfig& config);
 

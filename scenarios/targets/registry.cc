@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "scenarios/targets/command_target.h"
 #include "scenarios/targets/engine_target.h"
 #include "scenarios/targets/squid.h"
 #include "scenarios/targets/target.h"
@@ -10,11 +11,15 @@ faultfs::Status available(const TargetConfig& config, bool on_memory_device) {
   if (faultfs::Status known = check(config); !known) {
     return known;
   }
+  if (config.target != "engine" && on_memory_device) {
+    return faultfs::fail(fmt::format(
+        "{} is a process and needs disks that are files: use --device fuse", config.target));
+  }
   if (config.target == "squid") {
-    if (on_memory_device) {
-      return faultfs::fail("squid is a process and needs disks that are files: use --device fuse");
-    }
     return squid_available(config);
+  }
+  if (config.target == "command") {
+    return command_available(config);
   }
   if (on_memory_device) {
     return {};
@@ -27,7 +32,10 @@ faultfs::Result<std::unique_ptr<Target>> make_target(const TargetConfig& config,
   if (const faultfs::Status usable = available(config, rig.disk_dir.empty()); !usable) {
     return tl::unexpected(usable.error());
   }
-  return config.target == "squid" ? make_squid(config, rig) : make_engine(config, rig);
+  if (config.target == "squid") {
+    return make_squid(config, rig);
+  }
+  return config.target == "command" ? make_command(config, rig) : make_engine(config, rig);
 }
 
 std::string disk_name(const TargetConfig& config) {
