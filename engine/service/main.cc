@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/restart/config.h"
 #include "engine/service/options.h"
 
 namespace {
@@ -25,6 +26,7 @@ struct CommandLine {
   ListOptions list;
   std::string key;
   bool json = false;
+  std::string shm_prefix = engine::restart::Config().name_prefix;
 };
 
 CLI::App* add_serve(CLI::App& app, CommandLine& line) {
@@ -66,13 +68,28 @@ std::string verbs(const CLI::App& app) {
   return names;
 }
 
+/// The verbs below `shm`; told apart by their names.
+CLI::App* add_shm(CLI::App& app, CommandLine& line) {
+  CLI::App* shm = app.add_subcommand("shm", "the directories kept in shared memory");
+  shm->require_subcommand(1);
+  for (const auto& [name, what] :
+       {std::pair("status", "what is there; changes nothing"),
+        std::pair("clear", "removes it, unless a process lives there")}) {
+    CLI::App* verb = shm->add_subcommand(name, what);
+    verb->add_option("--prefix", line.shm_prefix, "how the objects' names begin (cache-engine)");
+    verb->add_flag("--json", line.json, "for machines");
+  }
+  return shm;
+}
+
 int run(int argc, char** argv) {
   CommandLine line;
   CLI::App app(
       "A cache engine, served or looked at.\n\n"
       "  cache-engine serve --disk store.img --socket /run/cache.sock\n"
       "  cache-engine list --disk store.img --limit 20\n"
-      "  cache-engine check --disk store.img --json",
+      "  cache-engine check --disk store.img --json\n"
+      "  cache-engine shm status",
       "cache-engine");
   app.require_subcommand(1);
   CLI::App* serve = add_serve(app, line);
@@ -83,6 +100,7 @@ int run(int argc, char** argv) {
   CLI::App* show = add_verb(app, "show", "an object's slots, ids and checksums", line);
   CLI::App* check = add_verb(app, "check", "a verdict for each slot; changes nothing", line);
   CLI::App* stats = add_verb(app, "stats", "recovery report, refusals by gate, counters", line);
+  const CLI::App* shm = add_shm(app, line);
   CLI::App* purge = add_verb(app, "purge", "removes an object durably", line);
   for (CLI::App* verb : {lookup, show, purge}) {
     verb->add_option("KEY", line.key)->required();
@@ -107,6 +125,11 @@ int run(int argc, char** argv) {
     }
     line.server.tick_milliseconds = line.manual_ticks ? 0 : line.server.tick_milliseconds;
     return engine::service::serve_command(line.disk, line.words, line.server);
+  }
+  if (shm->parsed()) {
+    return shm->got_subcommand("status")
+               ? engine::service::shm_status_command(line.shm_prefix, line.json)
+               : engine::service::shm_clear_command(line.shm_prefix, line.json);
   }
   if (list->parsed()) {
     return engine::service::list_command(line.source, line.list, line.json);

@@ -57,6 +57,14 @@ enum ExitCode : int { exit_ok = 0, exit_not_so = 1, exit_usage = 2, exit_trouble
 [[nodiscard]] int stats_command(const Source& source, bool json);
 [[nodiscard]] int purge_command(const Source& source, const std::string& key, bool json);
 
+/// What this program's directory format is, for the ABI hash of shared memory.
+[[nodiscard]] std::vector<std::string> shared_format_facts();
+/// Shows the shared memory below a prefix; changes nothing. Exit code 3 where it is not this
+/// build's.
+[[nodiscard]] int shm_status_command(const std::string& prefix, bool json);
+/// Removes it, unless a live process owns it.
+[[nodiscard]] int shm_clear_command(const std::string& prefix, bool json);
+
 /// Says what is wrong on standard error, in one line; returns the exit code that fits.
 [[nodiscard]] int complain(const Error& error);
 

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/block/file_device.h"
+#include "engine/restart/fast_restart.h"
 #include "engine/rock/test_device.h"
 #include "engine/service/client.h"
 
@@ -241,6 +242,38 @@ TEST_F(ProgramTest, SameBytesAsInProcess) {
       file.begin(), file.end(), device.now.begin(), device.now.end(), [](char a, std::byte b) {
         return std::byte(a) == b;
       }));
+}
+
+TEST_F(ProgramTest, SharedMemoryIsShownAndCleared) {
+  const std::string prefix = fmt::format("pcp{}", ::getpid());
+  EXPECT_NE(run({"shm", "status", "--prefix", prefix}).out.find("no control segment"),
+            std::string::npos);
+  restart::StartRequest request;
+  request.config.enabled = true;
+  request.config.name_prefix = prefix;
+  {
+    restart::FastRestart life(restart::posix_shared_memory(), request, nullptr);
+    auto image = life.take("stripe", 4096, {});
+    ASSERT_TRUE(image && image->shared());
+    const Outcome live = run({"shm", "clear", "--prefix", prefix});
+    EXPECT_EQ(live.code, 3);
+    EXPECT_NE(live.err.find("live owner"), std::string::npos) << live.err;
+    const Outcome dirty = run({"shm", "status", "--prefix", prefix, "--json"});
+    EXPECT_FALSE(nlohmann::json::parse(dirty.out)["clean"].get<bool>());
+    std::vector<restart::SealedImage> sealed;
+    sealed.push_back(std::move(*image).seal({}));
+    ASSERT_TRUE(life.mark_clean(std::move(sealed)));
+  }
+  const Outcome clean = run({"shm", "status", "--prefix", prefix});
+  EXPECT_EQ(clean.code, 0) << clean.err;
+  EXPECT_NE(clean.out.find("1 (clean)"), std::string::npos) << clean.out;
+  EXPECT_NE(clean.out.find("4096 bytes (4.0 KiB), present"), std::string::npos) << clean.out;
+  const Outcome cleared = run({"shm", "clear", "--prefix", prefix});
+  EXPECT_EQ(cleared.code, 0);
+  EXPECT_EQ(
+      cleared.out,
+      fmt::format("unlinked /{0}-s0\nunlinked /{0}-control\nRemoved 2 segment(s).\n", prefix));
+  EXPECT_EQ(run({"shm", "clear", "--prefix", "/-"}).code, 2);
 }
 
 TEST_F(ProgramTest, OneWriterAtATime) {
