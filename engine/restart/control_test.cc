@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "engine/restart/test_shm.h"
+#include "engine/restart/shm_test.h"
 
 namespace engine::restart {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <thread>
 
-#include "engine/restart/test_shm.h"
+#include "engine/restart/shm_test.h"
 
 namespace engine::restart {
 namespace {

@@ -1,6 +1,6 @@
 // Removing and showing what is in shared memory.
 
-#include "engine/restart/test_shm.h"
+#include "engine/restart/shm_test.h"
 
 namespace engine::restart {
 namespace {

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "engine/restart/test_shm.h"
+#include "engine/restart/shm_test.h"
 
 namespace engine::restart {
 namespace {

@@ -1,0 +1,147 @@
+#include "engine/memory/ram_cache.h"
+
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+namespace engine::memory {
+namespace {
+
+constexpr std::uint64_t copy_overhead_bytes = 128;
+
+class RamCache final : public Store {
+ public:
+  RamCache(std::unique_ptr<Store> store,
+           const RamCacheConfig& config,
+           std::unique_ptr<Policy> policy)
+      : store_(std::move(store)), cutoff_bytes_(config.cutoff_bytes), policy_(std::move(policy)) {}
+
+  [[nodiscard]] Result<UploadId> begin_put(std::string_view key,
+                                           std::string_view header,
+                                           std::uint64_t body_bytes) override {
+    auto upload = store_->begin_put(key, header, body_bytes);
+    if (upload) {
+      // A store may give the old version up here, not at commit: then it must be gone here too.
+      forget(key);
+      uploads_[*upload] = key;
+    }
+    return upload;
+  }
+  [[nodiscard]] Status append(UploadId upload, std::span<const std::byte> bytes) override {
+    return store_->append(upload, bytes);
+  }
+  [[nodiscard]] Status commit(UploadId upload) override {
+    return end(upload, store_->commit(upload));
+  }
+  [[nodiscard]] Status abort(UploadId upload) override {
+    return end(upload, store_->abort(upload));
+  }
+
+  [[nodiscard]] Status get(std::string_view key, ByteRange range, GetReply& reply) override;
+
+  [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override {
+    forget(key);
+    return store_->update_header(key, header);
+  }
+  [[nodiscard]] Result<bool> purge(std::string_view key) override {
+    forget(key);
+    return store_->purge(key);
+  }
+  [[nodiscard]] Status sync() override { return store_->sync(); }
+  [[nodiscard]] Result<bool> tick() override { return store_->tick(); }
+  [[nodiscard]] Status close() override {
+    copies_.clear();
+    return store_->close();
+  }
+  [[nodiscard]] Inspection inspect() const override { return store_->inspect(); }
+  [[nodiscard]] Stats stats() const override {
+    Stats stats = store_->stats();
+    stats.counters["ram_hits"] = hits_;
+    stats.counters["ram_misses"] = misses_;
+    stats.counters["ram_evictions"] = evictions_;
+    stats.counters["ram_bytes"] = policy_->used_bytes();
+    return stats;
+  }
+
+ private:
+  struct Copy {
+    std::string header;
+    std::vector<std::byte> body;
+  };
+
+  void forget(std::string_view key) {
+    if (copies_.erase(std::string(key)) > 0) {
+      policy_->erase(key);
+    }
+  }
+  [[nodiscard]] Status end(UploadId upload, Status outcome) {
+    const auto found = uploads_.find(upload);
+    if (found != uploads_.end()) {
+      // A get between begin and commit may have brought the old version in again.
+      forget(found->second);
+      if (outcome || outcome.error().trouble != Trouble::invalid) {
+        uploads_.erase(found);
+      }
+    }
+    return outcome;
+  }
+  void keep(std::string_view key, const GetReply& reply) {
+    const std::uint64_t size_bytes =
+        copy_overhead_bytes + key.size() + reply.header.size() + reply.body.size();
+    if (reply.body.size() > cutoff_bytes_) {
+      return;
+    }
+    copies_[std::string(key)] = {reply.header, reply.body};
+    for (const std::string& gone : policy_->insert(key, size_bytes)) {
+      copies_.erase(gone);
+      ++evictions_;
+    }
+  }
+
+  std::unique_ptr<Store> store_;
+  std::uint64_t cutoff_bytes_;
+  std::unique_ptr<Policy> policy_;
+  std::unordered_map<std::string, Copy> copies_;
+  std::unordered_map<UploadId, std::string> uploads_;
+  std::uint64_t hits_ = 0, misses_ = 0, evictions_ = 0;
+};
+
+Status RamCache::get(std::string_view key, ByteRange range, GetReply& reply) {
+  const auto found = copies_.find(std::string(key));
+  if (found == copies_.end()) {
+    ++misses_;
+    Status got = store_->get(key, range, reply);
+    if (got && reply.hit && reply.body.size() == reply.body_bytes) {
+      keep(key, reply);
+    }
+    return got;
+  }
+  ++hits_;
+  policy_->hit(key);
+  const std::vector<std::byte>& body = found->second.body;
+  const std::size_t begin = std::min<std::uint64_t>(range.offset_bytes, body.size());
+  const std::size_t count = std::min<std::uint64_t>(range.size_bytes, body.size() - begin);
+  reply.hit = true;
+  reply.header = found->second.header;
+  reply.body_bytes = body.size();
+  reply.body.assign(body.begin() + static_cast<std::ptrdiff_t>(begin),
+                    body.begin() + static_cast<std::ptrdiff_t>(begin + count));
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> make_ram_cache(std::unique_ptr<Store> store,
+                                              const RamCacheConfig& config) {
+  auto policy = make_policy(config.policy, config.capacity_bytes);
+  if (!policy) {
+    return tl::unexpected(policy.error());
+  }
+  if (config.capacity_bytes == 0) {
+    return store;
+  }
+  return std::make_unique<RamCache>(std::move(store), config, std::move(*policy));
+}
+
+}  // namespace engine::memory
