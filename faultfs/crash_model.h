@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "faultfs/image.h"
+#include "faultfs/open_units.h"
 #include "faultfs/plan.h"
 #include "faultfs/profile.h"
 #include "faultfs/sector_history.h"
@@ -46,6 +47,9 @@ void fill_with_noise(DiskNumber disk,
 
 class CutSectors;
 
+/// Whether contents of a place with the same bytes count as one.
+enum class EqualContents : std::uint8_t { merged, apart };
+
 /// The persistence model (design.md §4): which contents a cut may leave, for one log that began on
 /// `base` images, under one profile. Prose of the model is at the head of crash_model.cc.
 ///
@@ -61,6 +65,11 @@ class CrashModel {
   /// The writes (and discards) whose fate is open at `point`, ascending. At a kill: only one in
   /// flight. A write whose every sector was overwritten by a durable one is not open.
   [[nodiscard]] std::vector<VolatileWrite> volatile_writes(const CrashPoint& point) const;
+
+  /// The places whose content is open at the power cut `point`, each with more than one content,
+  /// by disk and offset. Costs what the volatile writes touch.
+  [[nodiscard]] std::vector<OpenUnit> open_units(
+      const CrashPoint& point, EqualContents equal = EqualContents::merged) const;
 
   /// The flush (or the write itself, for FUA and write-through) that made `write` durable before
   /// `point`; 0 when it is volatile there. For a write under a later durable one: that one's.

@@ -60,7 +60,7 @@ Result<std::unique_ptr<Device>> Device::create(DeviceProfile profile, std::vecto
 }
 
 Device::Device(DeviceProfile profile, std::vector<DiskSpec> disks)
-    : profile_(std::move(profile)), specs_(std::move(disks)) {
+    : profile_(std::move(profile)), specs_(std::move(disks)), watch_(profile_.sector_bytes) {
   for (const DiskSpec& disk : specs_) {
     images_.emplace_back(disk.size_bytes);
   }
@@ -107,6 +107,9 @@ int Device::read(std::uint64_t generation,
     return EINVAL;
   }
   images_[disk].read(offset_bytes, into);
+  if (watch_.waits()) {
+    watch_.on_read(disk, offset_bytes, into.size());
+  }
   ++counters_.reads;
   counters_.read_bytes += into.size();
   return 0;
@@ -126,6 +129,9 @@ int Device::write(std::uint64_t generation,
     return refused;
   }
   images_[disk].write(offset_bytes, from);
+  if (watch_.waits()) {
+    watch_.on_write(disk, offset_bytes, from.size());
+  }
   if (records_) {
     completed_ = log_.add_write(disk, offset_bytes, from, fua, issued_in_log(issued_after));
   }
@@ -161,6 +167,9 @@ int Device::discard(std::uint64_t generation,
     return refused;
   }
   images_[disk].write_zeros(offset_bytes, size_bytes);
+  if (watch_.waits()) {
+    watch_.on_write(disk, offset_bytes, size_bytes);
+  }
   if (records_) {
     completed_ = log_.add_discard(disk, offset_bytes, size_bytes, issued_in_log(issued_after));
   }
@@ -258,6 +267,16 @@ void Device::fence() {
 void Device::record(bool on) {
   std::lock_guard lock(mutex_);
   records_ = on;
+}
+
+void Device::watch(const std::vector<SectorPlace>& places) {
+  std::lock_guard lock(mutex_);
+  watch_.arm(places);
+}
+
+std::vector<SectorPlace> Device::watched_reads() const {
+  std::lock_guard lock(mutex_);
+  return watch_.reads();
 }
 
 DeviceCounters Device::counters() const {

@@ -12,6 +12,7 @@
 #include "faultfs/image.h"
 #include "faultfs/plan.h"
 #include "faultfs/profile.h"
+#include "faultfs/read_watch.h"
 #include "faultfs/write_log.h"
 
 namespace faultfs {
@@ -93,6 +94,12 @@ class Device {
   /// Stops recording (crash states that will be thrown away need no log), or starts it again.
   void record(bool on);
 
+  /// From now on notes which of `places` are read before they are overwritten (`ReadWatch`). What
+  /// was noted before is forgotten; a power-on changes nothing. Empty: notes nothing.
+  void watch(const std::vector<SectorPlace>& places);
+  /// The places read since, first read first.
+  [[nodiscard]] std::vector<SectorPlace> watched_reads() const;
+
   [[nodiscard]] DeviceCounters counters() const;
 
  private:
@@ -112,6 +119,7 @@ class Device {
   std::vector<Image> images_;
   WriteLog log_;
   DeviceCounters counters_;
+  ReadWatch watch_;
   std::uint64_t generation_ = 1;
   std::uint64_t requests_until_cut_ = 0;  // 0: not armed
   std::optional<std::string> cut_mark_;

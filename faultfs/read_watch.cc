@@ -1,0 +1,62 @@
+#include "faultfs/read_watch.h"
+
+#include <algorithm>
+
+namespace faultfs {
+
+void ReadWatch::arm(const std::vector<SectorPlace>& places) {
+  for (const SectorPlace& place : places_) {
+    waited_[place.disk][place.sector] = false;
+  }
+  places_ = places;
+  reads_.clear();
+  waiting_ = 0;
+  for (const SectorPlace& place : places_) {
+    waited_.resize(std::max<std::size_t>(waited_.size(), place.disk + 1U));
+    std::vector<bool>& disk = waited_[place.disk];
+    disk.resize(std::max<std::size_t>(disk.size(), place.sector + 1));
+    waiting_ += disk[place.sector] ? 0 : 1;
+    disk[place.sector] = true;
+  }
+}
+
+/// True when the sector was waited for; it is not any more.
+bool ReadWatch::forget(DiskNumber disk, std::uint64_t sector) {
+  if (!waited_[disk][sector]) {
+    return false;
+  }
+  waited_[disk][sector] = false;
+  --waiting_;
+  return true;
+}
+
+void ReadWatch::on_read(DiskNumber disk, std::uint64_t offset_bytes, std::uint64_t size_bytes) {
+  if (disk >= waited_.size() || size_bytes == 0) {
+    return;
+  }
+  const std::uint64_t end = std::min<std::uint64_t>(
+      (offset_bytes + size_bytes - 1) / sector_bytes_ + 1, waited_[disk].size());
+  for (std::uint64_t sector = offset_bytes / sector_bytes_; sector < end; ++sector) {
+    if (forget(disk, sector)) {
+      reads_.push_back({disk, sector});
+    }
+  }
+}
+
+void ReadWatch::on_write(DiskNumber disk, std::uint64_t offset_bytes, std::uint64_t size_bytes) {
+  if (disk >= waited_.size() || size_bytes == 0) {
+    return;
+  }
+  const std::uint64_t end_bytes = offset_bytes + size_bytes;
+  const std::uint64_t end =
+      std::min<std::uint64_t>((end_bytes - 1) / sector_bytes_ + 1, waited_[disk].size());
+  for (std::uint64_t sector = offset_bytes / sector_bytes_; sector < end; ++sector) {
+    const bool whole =
+        offset_bytes <= sector * sector_bytes_ && (sector + 1) * sector_bytes_ <= end_bytes;
+    if (forget(disk, sector) && !whole) {
+      reads_.push_back({disk, sector});
+    }
+  }
+}
+
+}  // namespace faultfs
