@@ -68,8 +68,8 @@ class CrashModel {
 
   /// The places whose content is open at the power cut `point`, each with more than one content,
   /// by disk and offset. Costs what the volatile writes touch.
-  [[nodiscard]] std::vector<OpenUnit> open_units(
-      const CrashPoint& point, EqualContents equal = EqualContents::merged) const;
+  [[nodiscard]] std::vector<OpenUnit> open_units(const CrashPoint& point,
+                                                 EqualContents equal = EqualContents::merged) const;
 
   /// The flush (or the write itself, for FUA and write-through) that made `write` durable before
   /// `point`; 0 when it is volatile there. For a write under a later durable one: that one's.

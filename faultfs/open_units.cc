@@ -130,8 +130,7 @@ std::vector<OpenUnit> CrashModel::open_units(const CrashPoint& point, EqualConte
     for (std::uint32_t i = 0; i < unit.sector_count; ++i) {
       touches.push_back(newest.last_touch(unit.disk, unit.first_sector + i));
     }
-    unit.options =
-        UnitWalk(history_, profile_, completed_at(point)).options(std::move(touches));
+    unit.options = UnitWalk(history_, profile_, completed_at(point)).options(std::move(touches));
     if (equal == EqualContents::merged) {
       merge_equal(facts, point, unit);
     }

@@ -55,7 +55,8 @@ std::set<Bytes> every_disk(const World& world, const CrashModel& model, const Cr
     for (const VolatileWrite& write : writes) {
       Fate fate{write.entry, FateKind::torn, {}, 0, 0};
       for (std::uint32_t sector = 0, unit = 0; sector < write.sector_count; ++sector) {
-        unit += unit + 1 < write.unit_begins.size() && write.unit_begins[unit + 1] == sector ? 1 : 0;
+        unit +=
+            unit + 1 < write.unit_begins.size() && write.unit_begins[unit + 1] == sector ? 1 : 0;
         if ((choice >> (bit + unit) & 1U) != 0) {
           fate.sectors.push_back(sector);
         }

@@ -26,10 +26,23 @@ void labelled(std::string_view label, std::string_view text, Style style, Page& 
   }
 }
 
+/// "12,480"; from a million million on "3.2e+15".
+std::string rounded_count(double count) {
+  constexpr double plain_max = 1e12;
+  return count < plain_max ? grouped(static_cast<std::uint64_t>(count))
+                           : fmt::format("{:.1e}", count);
+}
+
 void write_counts(const RunSummary& summary, Page& page) {
   page.line({{counted(summary.states, "crash state", "crash states"), Style::strong},
              {" of " + counted(summary.histories, "history", "histories"), Style::plain},
              {" in " + duration_text(summary.seconds), Style::plain}});
+  if (summary.covered > static_cast<double>(summary.states)) {
+    page.line({{fmt::format("standing for {} crash states: what the cache did not read made no "
+                            "difference",
+                            rounded_count(summary.covered)),
+                Style::plain}});
+  }
   const bool broken = summary.violated_states > 0 || summary.causes > 0;
   const bool unsure = summary.undecided_states > 0;
   page.line({{"held " + grouped(summary.held), broken || unsure ? Style::plain : Style::good},

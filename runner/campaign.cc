@@ -239,13 +239,14 @@ class Campaign {
   void merge(const ExploreResult& result) {
     ++summary_.histories;
     summary_.states += result.states;
+    summary_.covered += result.covered;
     summary_.held += result.held;
     summary_.violated_states += result.violated;
     summary_.undecided_states += result.undecided;
     summary_.states_by_profile[result.profile] += result.states;
     for (const auto& [name, count] : result.properties) {
-      for (auto* total : {&summary_.properties[name],
-                          &summary_.properties_by_profile[result.profile][name]}) {
+      for (auto* total :
+           {&summary_.properties[name], &summary_.properties_by_profile[result.profile][name]}) {
         total->holds += count.holds;
         total->violated += count.violated;
         total->undecided += count.undecided;

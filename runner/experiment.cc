@@ -37,7 +37,8 @@ std::unique_ptr<Experiment> Experiment::resume(Stage& stage, scenarios::Recordin
   return std::unique_ptr<Experiment>(new Experiment(stage, std::move(recording)));
 }
 
-faultfs::Result<StateResult> Experiment::run(const faultfs::CrashPlan& plan) {
+faultfs::Result<StateResult> Experiment::run(const faultfs::CrashPlan& plan,
+                                             const std::vector<faultfs::SectorPlace>& watch) {
   scenarios::ExamineOptions options;
   options.seed = faultfs::mix(recording_.seed, examine_part);
   if (!stage_.target().traits().deterministic) {
@@ -46,6 +47,7 @@ faultfs::Result<StateResult> Experiment::run(const faultfs::CrashPlan& plan) {
     options.reopen = false;
     options.traffic = options.seed % 4 == 0;
   }
+  stage_.rig().device.watch(watch);
   auto seen = scenarios::examine(
       stage_.target(), stage_.rig(), recording_, plan.point, model_.build(plan), options);
   if (!seen) {
@@ -53,6 +55,7 @@ faultfs::Result<StateResult> Experiment::run(const faultfs::CrashPlan& plan) {
   }
   StateResult result;
   result.seen = std::move(*seen);
+  result.reads = stage_.rig().device.watched_reads();
   result.judgement = judge_.judge(result.seen);
   return result;
 }

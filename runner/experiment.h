@@ -15,6 +15,7 @@ namespace runner {
 struct StateResult {
   scenarios::Examination seen;
   properties::Judgement judgement;
+  std::vector<faultfs::SectorPlace> reads;  ///< of the watched places, first read first
 };
 
 /// One recorded history on one stage, and its crash states: build the image, restart the cache,
@@ -37,8 +38,10 @@ class Experiment {
   [[nodiscard]] faultfs::CrashModel& model() { return model_; }
   [[nodiscard]] const std::vector<const properties::Property*>& claimed() const { return claimed_; }
 
-  /// Makes and judges the crash state of `plan`, which must be legal.
-  [[nodiscard]] faultfs::Result<StateResult> run(const faultfs::CrashPlan& plan);
+  /// Makes and judges the crash state of `plan`, which must be legal, and notes which of `watch` the
+  /// cache reads.
+  [[nodiscard]] faultfs::Result<StateResult> run(
+      const faultfs::CrashPlan& plan, const std::vector<faultfs::SectorPlace>& watch = {});
 
   /// What the target logged in the life of the last `run`.
   [[nodiscard]] std::string target_log() const { return stage_.target().log_text(); }

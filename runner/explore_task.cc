@@ -94,10 +94,12 @@ class Exploration {
       }
       if (std::ranges::find(crashed_states, number) != crashed_states.end()) {
         crashed(*plan);
+        // What it read before it died is not known: it may have been anything.
+        result_.covered += (*explorer)->observed((*explorer)->undecided());
         continue;
       }
       at(number);
-      if (!run_state(*plan)) {
+      if (!run_state(*plan, **explorer)) {
         break;
       }
     }
@@ -106,17 +108,18 @@ class Exploration {
     }
   }
 
-  bool run_state(const faultfs::CrashPlan& plan) {
+  bool run_state(const faultfs::CrashPlan& plan, Explorer& explorer) {
     const auto legal = experiment_->model().check(plan);
     POWERCUT_CHECK(legal.has_value(),
                    "explorer {} gave an illegal plan: {}\n{}",
                    options_.explorer,
                    legal ? "" : legal.error().message,
                    faultfs::to_text(plan));
-    auto state = experiment_->run(plan);
+    auto state = experiment_->run(plan, explorer.undecided());
     if (!state) {
       return trouble(state.error().message);
     }
+    result_.covered += explorer.observed(state->reads);
     for (const auto& [gate, refusals] : state->seen.gate_refusals) {
       result_.gate_refusals[gate] += refusals;
     }
@@ -234,6 +237,7 @@ void to_json(nlohmann::json& json, const ExploreResult& result) {
   }
   json = {{"index", result.index},
           {"profile", result.profile},
+          {"covered", result.covered},
           {"states", result.states},
           {"held", result.held},
           {"violated", result.violated},
@@ -249,6 +253,7 @@ void to_json(nlohmann::json& json, const ExploreResult& result) {
 void from_json(const nlohmann::json& json, ExploreResult& result) {
   result.index = json.at("index");
   result.profile = json.at("profile");
+  result.covered = json.at("covered");
   result.states = json.at("states");
   result.held = json.at("held");
   result.violated = json.at("violated");

@@ -23,6 +23,7 @@ struct RawFailure {
 struct ExploreResult {
   std::uint64_t index = 0;
   std::string profile;
+  double covered = 0;  ///< crash states the executed ones stand for
   std::uint64_t states = 0, held = 0, violated = 0, undecided = 0;
   std::map<std::string, PropertyCount> properties;
   std::map<std::string, std::uint64_t> undecided_why;

@@ -8,7 +8,8 @@
 namespace runner {
 
 const std::vector<std::string>& explorer_names() {
-  static const std::vector<std::string> names = {"prefix", "bounded", "random", "mixed"};
+  static const std::vector<std::string> names = {
+      "prefix", "bounded", "random", "mixed", "lazy", "exhaustive"};
   return names;
 }
 
@@ -19,6 +20,12 @@ faultfs::Result<std::unique_ptr<Explorer>> make_explorer(const faultfs::CrashMod
   }
   if (options.name == "bounded") {
     return explorers::make_bounded(model, options.deviations_max);
+  }
+  if (options.name == "lazy") {
+    return explorers::make_lazy(model);
+  }
+  if (options.name == "exhaustive") {
+    return explorers::make_exhaustive(model);
   }
   if (options.name == "random" || options.name == "mixed") {
     return explorers::make_random(model, options.seed, options.states_max, options.name == "mixed");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "faultfs/crash_model.h"
+#include "faultfs/read_watch.h"
 
 namespace runner {
 
@@ -24,6 +25,11 @@ class Explorer {
   virtual ~Explorer() = default;
   /// The next plan; none when it is finished.
   [[nodiscard]] virtual std::optional<faultfs::CrashPlan> next() = 0;
+  /// The sectors whose content the last plan left open: those of which `observed` wants to know.
+  [[nodiscard]] virtual std::vector<faultfs::SectorPlace> undecided() const { return {}; }
+  /// The cache has run on the last plan; `reads` are the sectors of `undecided` that it read, first
+  /// read first. Returns how many crash states that run stands for.
+  virtual double observed(const std::vector<faultfs::SectorPlace>& /*reads*/) { return 1; }
   /// What it will not give, even when `next` has come to its end.
   [[nodiscard]] virtual std::vector<Unexplored> unexplored() const = 0;
 
@@ -34,7 +40,7 @@ class Explorer {
 };
 
 struct ExplorerOptions {
-  std::string name = "mixed";  ///< prefix, bounded, random, mixed
+  std::string name = "mixed"; ///< one of `explorer_names`
   std::uint64_t seed = 0;
   std::uint32_t deviations_max = 2;  ///< bounded: k
   std::uint32_t states_max = 0;      ///< random, mixed: how many plans; 0: no end

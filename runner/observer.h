@@ -60,6 +60,7 @@ struct PropertyCount {
 struct RunSummary {
   RunInfo info;
   double seconds = 0;
+  double covered = 0;  ///< crash states that the executed ones stand for
   std::uint64_t states = 0, histories = 0, held = 0, violated_states = 0, undecided_states = 0;
   std::uint32_t causes = 0;  ///< distinct cases kept
   std::map<std::string, PropertyCount> properties;

@@ -98,6 +98,10 @@ std::uint32_t states_per_history(const CampaignOptions& options) {
   if (options.states_per_history != 0) {
     return options.states_per_history;
   }
+  const bool to_the_end = options.explorer == "lazy" || options.explorer == "exhaustive";
+  if (to_the_end) {
+    return options.device == DeviceKind::memory ? 20000 : 500;
+  }
   if (options.config.target != "engine") {
     return 24;
   }

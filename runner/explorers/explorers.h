@@ -15,6 +15,12 @@ namespace runner::explorers {
 [[nodiscard]] std::unique_ptr<Explorer> make_bounded(const faultfs::CrashModel& model,
                                                      std::uint32_t deviations);
 
+/// Every crash state, each class that the cache cannot tell apart once; see lazy.cc.
+[[nodiscard]] std::unique_ptr<Explorer> make_lazy(const faultfs::CrashModel& model);
+
+/// Every crash state, each once.
+[[nodiscard]] std::unique_ptr<Explorer> make_exhaustive(const faultfs::CrashModel& model);
+
 /// Random crash points and fates. `mixed` spends a third on kills and in-order loss and a third on
 /// few deviations; otherwise every volatile write is drawn alone. Ends after `states` plans (0:
 /// never).

@@ -1,0 +1,157 @@
+// Nothing about an undecided sector is fixed until the restarted cache reads it.
+//
+// A run begins with every undecided unit at its newest content. The device notes which undecided
+// units the cache reads before it overwrites them. Whatever the other units held, this run would
+// have been the same, so it stands for all these crash states at once; each unit that was read is a
+// place where another content might have led elsewhere, and becomes a branch (point_tree.h). When
+// no branch is left, every crash state of that point has been judged, each class of states that the
+// cache cannot tell apart by one run.
+//
+//     8 volatile writes, a recovery that reads the headers of 3 and nothing else:
+//     256 crash states, at most 8 runs, each standing for 32
+//
+// Branches are taken in order of their deviations (units that do not hold their newest content),
+// over all crash points: stopped anywhere, it has judged all states with at most k deviations.
+// Each run is a legal crash state whatever the cache does; that it stands for others supposes that
+// the same bytes lead to the same run, which holds for the engine and nearly for other caches.
+//
+// `exhaustive` is the same tree without looking: each run stands for itself.
+
+#include <algorithm>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "runner/explorers/explorers.h"
+#include "runner/explorers/point_tree.h"
+
+namespace runner::explorers {
+namespace {
+
+class Lazy : public Explorer {
+ public:
+  Lazy(const faultfs::CrashModel& model, bool looks) : model_(model), looks_(looks) {
+    for (const std::uint32_t entry : crash_entries(model.log())) {
+      add_point(entry);
+    }
+    const std::uint32_t last = model.log().size();
+    if (last > 0 && model.log().entry(last).kind == faultfs::EntryKind::mark) {
+      points_.push_back({faultfs::CutKind::power_cut, last, false});
+      kills_.push_back({{faultfs::CutKind::kill, last, false}, {}});
+    }
+  }
+
+  std::optional<faultfs::CrashPlan> next() override {
+    if (tree_ != nullptr) {
+      observed(tree_->undecided(node_));  // nobody told what it read: it may have been anything
+    }
+    node_.clear();
+    if (next_kill_ < kills_.size()) {
+      tree_ = nullptr;
+      return kills_[next_kill_++];
+    }
+    while (deviations_ == 0 || left_ > 0) {
+      for (; at_ < points_.size(); ++at_) {
+        tree_ = tree(at_);
+        if (tree_ != nullptr && tree_->take(deviations_, node_)) {
+          return tree_->plan(node_);
+        }
+      }
+      at_ = 0;
+      ++deviations_;
+    }
+    tree_ = nullptr;
+    return std::nullopt;
+  }
+
+  std::vector<faultfs::SectorPlace> undecided() const override {
+    return tree_ != nullptr && looks_ ? tree_->undecided(node_)
+                                      : std::vector<faultfs::SectorPlace>();
+  }
+
+  double observed(const std::vector<faultfs::SectorPlace>& reads) override {
+    if (tree_ == nullptr) {
+      return 1;  // a kill
+    }
+    const double covered = looks_ ? tree_->expand(node_, reads) : tree_->expand_all(node_);
+    if (tree_->finished()) {
+      trees_[at_].reset();
+      --left_;
+    }
+    tree_ = nullptr;
+    return covered;
+  }
+
+  std::vector<Unexplored> unexplored() const override {
+    std::vector<Unexplored> left;
+    const std::uint64_t unfinished =
+        deviations_ == 0 ? points_.size() - trees_.size() + left_ : left_;
+    if (unfinished > 0) {
+      left.push_back(
+          {fmt::format("crash states with {} or more deviations at {} of {} crash points",
+                       deviations_,
+                       unfinished,
+                       points_.size()),
+           0});
+    }
+    const auto& profile = model_.profile();
+    if (profile.tears_inside_sector) {
+      left.push_back({"tears inside a sector", 0});
+    }
+    if (profile.lost_content == faultfs::LostContent::garbage) {
+      left.push_back({"noise in sectors of writes that were kept", 0});
+    }
+    if (profile.misdirects) {
+      left.push_back({"misdirected writes", 0});
+    }
+    return left;
+  }
+
+ private:
+  /// After every request; inside a write only where its completion makes it durable, because
+  /// otherwise the state after it has the same contents and a client that knows no less.
+  void add_point(std::uint32_t entry) {
+    const faultfs::CrashPoint after{faultfs::CutKind::power_cut, entry, false};
+    const auto open = model_.volatile_writes(after);
+    const bool durable = open.empty() || open.back().entry != entry;
+    if (durable && model_.log().entry(entry).kind != faultfs::EntryKind::flush) {
+      points_.push_back({faultfs::CutKind::power_cut, entry, true});
+    }
+    points_.push_back(after);
+    for (std::uint32_t pages = 1; pages <= pages_inside(model_.log(), entry); ++pages) {
+      kills_.push_back(kill_inside(model_, entry, pages));
+    }
+    kills_.push_back({{faultfs::CutKind::kill, entry, false}, {}});
+  }
+
+  /// The tree of point `number`, made when it is first asked for; null when it is finished.
+  PointTree* tree(std::size_t number) {
+    if (number == trees_.size()) {
+      trees_.push_back(std::make_unique<PointTree>(model_, points_[number]));
+      ++left_;
+    }
+    return trees_[number].get();
+  }
+
+  const faultfs::CrashModel& model_;
+  bool looks_;
+  std::vector<faultfs::CrashPlan> kills_;
+  std::vector<faultfs::CrashPoint> points_;
+  std::vector<std::unique_ptr<PointTree>> trees_;
+  std::size_t next_kill_ = 0, at_ = 0, deviations_ = 0;
+  std::size_t left_ = 0;  // trees that are not finished
+  PointTree* tree_ = nullptr;
+  PointTree::Node node_;
+};
+
+}  // namespace
+
+std::unique_ptr<Explorer> make_lazy(const faultfs::CrashModel& model) {
+  return std::make_unique<Lazy>(model, true);
+}
+
+std::unique_ptr<Explorer> make_exhaustive(const faultfs::CrashModel& model) {
+  return std::make_unique<Lazy>(model, false);
+}
+
+}  // namespace runner::explorers
