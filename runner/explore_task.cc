@@ -9,6 +9,7 @@
 #include "faultfs/base/check.h"
 #include "faultfs/base/random.h"
 #include "runner/explorer.h"
+#include "runner/prober.h"
 #include "runner/recording_file.h"
 
 namespace runner {
@@ -73,10 +74,31 @@ class Exploration {
     const auto& log = experiment_->recording().log;
     // A wrong answer while recording needs no crash state at all.
     if (const auto judgement = experiment_->judge_run();
-        judgement.verdict == properties::Verdict::violated) {
+        judgement.verdict == properties::Verdict::violated && !came_from_the_disk(judgement)) {
       count(judgement, {{faultfs::CutKind::kill, log.size(), false}, {}});
     }
     return true;
+  }
+
+  /// Where a recording cannot be made again: was what went wrong in it on the disk at one of its
+  /// restarts? Then that crash state is counted, which can be replayed.
+  bool came_from_the_disk(const properties::Judgement& during_run) {
+    if (stage_->target().traits().deterministic) {
+      return false;
+    }
+    for (const auto& plan : restart_points(experiment_->recording().log)) {
+      auto state = experiment_->run(plan);
+      if (!state) {
+        return trouble(state.error().message);
+      }
+      for (const auto& violation : during_run.violations) {
+        if (violates(state->judgement, violation.property)) {
+          count(state->judgement, plan);
+          return true;
+        }
+      }
+    }
+    return false;
   }
 
   void run_states(const std::vector<std::uint64_t>& crashed_states) {
@@ -182,14 +204,11 @@ class Exploration {
   /// The same commands would not write the same log again: the recording is the only evidence.
   void keep_recording(RawFailure& failure) {
     const auto directory = options_.out / fmt::format("pending-{:06}", plan_.index);
-    if (auto status = save_recording(experiment_->recording(), directory); !status) {
+    if (auto status = pack_recording(experiment_->recording(), directory, failure.file); !status) {
       result_.trouble = status.error().message;
       return;
     }
     failure.recording_directory = directory.string();
-    failure.file.log_file = log_file_name;
-    failure.file.base_file = base_file_name;
-    failure.file.history_file = history_file_name;
   }
 
   const CampaignOptions& options_;

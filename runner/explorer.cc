@@ -9,12 +9,15 @@ namespace runner {
 
 const std::vector<std::string>& explorer_names() {
   static const std::vector<std::string> names = {
-      "prefix", "bounded", "random", "mixed", "lazy", "exhaustive"};
+      "kills", "prefix", "bounded", "random", "mixed", "lazy", "exhaustive"};
   return names;
 }
 
 faultfs::Result<std::unique_ptr<Explorer>> make_explorer(const faultfs::CrashModel& model,
                                                          const ExplorerOptions& options) {
+  if (options.name == "kills") {
+    return explorers::make_kills(model, options.seed);
+  }
   if (options.name == "prefix") {
     return explorers::make_prefix(model);
   }

@@ -40,7 +40,7 @@ class Explorer {
 };
 
 struct ExplorerOptions {
-  std::string name = "mixed"; ///< one of `explorer_names`
+  std::string name = "mixed";  ///< one of `explorer_names`
   std::uint64_t seed = 0;
   std::uint32_t deviations_max = 2;  ///< bounded: k
   std::uint32_t states_max = 0;      ///< random, mixed: how many plans; 0: no end

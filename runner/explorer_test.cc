@@ -95,6 +95,20 @@ TEST(Explorers, EveryPlanIsLegalOnEveryProfile) {
   EXPECT_GT(plans_seen, 100000U);
 }
 
+// A kill after each request, each once, whatever the seed, and nothing else.
+TEST(Explorers, KillsFallBetweenRequestsOnly) {
+  const Log log = random_log(3);
+  faultfs::CrashModel model(log.base, log.log, profile("ssd_4k_volatile"));
+  const auto plans = all_plans(model, {"kills", 9, 0, 0});
+  EXPECT_EQ(plans.size(), crash_entries(log.log).size());
+  EXPECT_EQ(distinct(plans), plans.size());
+  for (const auto& plan : plans) {
+    EXPECT_TRUE(plan.fates.empty());
+    EXPECT_FALSE(plan.point.inside);
+    EXPECT_EQ(plan.point.kind, faultfs::CutKind::kill);
+  }
+}
+
 // n writes of one page, no flush: at point i there are i volatile writes, so i + 1 in-order losses
 // and one kill.
 TEST(Explorers, PrefixCountsEveryInOrderLossAndKill) {
@@ -244,7 +258,7 @@ TEST(Explorers, UnknownNameIsRefusedWithTheAllowedOnes) {
   auto explorer = make_explorer(model, {"psychic", 0, 0, 0});
   ASSERT_FALSE(explorer.has_value());
   EXPECT_EQ(explorer.error().message,
-            "\"psychic\" is no explorer; allowed: prefix, bounded, random, mixed, lazy, "
+            "\"psychic\" is no explorer; allowed: kills, prefix, bounded, random, mixed, lazy, "
             "exhaustive");
 }
 

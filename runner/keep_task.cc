@@ -117,23 +117,29 @@ class Keeper {
     if (error) {
       return fail(fmt::format("{} cannot be made: {}", keep_.directory.string(), error.message()));
     }
-    if (!deterministic_) {
-      case_.file.log_file = log_file_name;
-      case_.file.base_file = base_file_name;
-      case_.file.history_file = history_file_name;
+    if (auto saved = save(); !saved) {
+      return saved;
     }
-    case_.files = {"trace.txt",
-                   "plan.txt",
-                   log_file_name,
-                   base_file_name,
-                   "crash.img",
-                   history_file_name,
-                   "target.log"};
     if (options_.render) {
       case_.trace = options_.render(case_, false);
       case_.colored_trace = options_.render(case_, true);
     }
     return write_files((*experiment)->model());
+  }
+
+  /// The recording: raw where anybody can make it again, small where it is the only evidence.
+  faultfs::Status save() {
+    auto& files = case_.files;
+    files = {"trace.txt", "plan.txt", log_file_name};
+    auto status = deterministic_ ? save_recording(case_.recording, keep_.directory)
+                                 : pack_recording(case_.recording, keep_.directory, case_.file);
+    if (deterministic_) {
+      files.emplace_back(base_file_name);
+    } else if (case_.file.base_file) {
+      files.push_back(*case_.file.base_file);
+    }
+    files.insert(files.end(), {"crash.img", history_file_name, "target.log"});
+    return status;
   }
 
   faultfs::Status look(Experiment& experiment) {
@@ -183,9 +189,6 @@ class Keeper {
   }
 
   faultfs::Status write_files(faultfs::CrashModel& model) {
-    if (auto status = save_recording(case_.recording, keep_.directory); !status) {
-      return status;
-    }
     if (auto status = model.build(plan_).at(0).save(keep_.directory / "crash.img"); !status) {
       return status;
     }

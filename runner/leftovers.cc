@@ -9,7 +9,9 @@
 //                    process that carries the mark of a harness that is dead.
 //   registry entry   of a dead process.
 //   shared memory,   named powercut-<pid>-… (`scratch_name`) with a dead pid, of this user. Others
-//   directory        called powercut-… may be anybody's, and stay.
+//   directory        called powercut-… may be anybody's, and stay. Squid names its own objects after
+//                    the service we give it, powercut<pid>n<k>-…, and they belong to its user: root
+//                    removes them for whomever.
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -40,6 +42,7 @@ namespace runner {
 namespace {
 
 constexpr std::string_view prefix = "powercut-";
+constexpr std::string_view squid_prefix = "powercut";
 
 enum class Answer { answers, disconnected, silent };
 
@@ -152,13 +155,28 @@ void find_processes(const std::vector<Process>& processes, std::vector<Leftover>
   }
 }
 
+/// The number at the front of `text`, which is taken off with the `behind` that must follow it.
+std::optional<pid_t> take_number(std::string_view& text, char behind) {
+  pid_t number = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || number <= 0 || end == text.data() + text.size() || *end != behind) {
+    return std::nullopt;
+  }
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()) + 1);
+  return number;
+}
+
 /// The pid in "powercut-<pid>-…".
-std::optional<pid_t> pid_in(const std::string& name) {
-  const std::string_view rest = std::string_view(name).substr(prefix.size());
-  pid_t pid = -1;
-  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), pid);
-  const bool whole = error == std::errc{} && end != rest.data() + rest.size() && *end == '-';
-  return whole ? std::optional<pid_t>(pid) : std::nullopt;
+std::optional<pid_t> pid_in(std::string_view name) {
+  name.remove_prefix(prefix.size());
+  return take_number(name, '-');
+}
+
+/// The pid in "powercut<pid>n<k>-…".
+std::optional<pid_t> pid_in_service(std::string_view name) {
+  name.remove_prefix(squid_prefix.size());
+  const auto pid = take_number(name, 'n');
+  return pid && take_number(name, '-') ? pid : std::nullopt;
 }
 
 bool is_dead(pid_t pid) {
@@ -171,12 +189,16 @@ void find_files(const std::filesystem::path& directory, std::vector<Leftover>& f
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
     const std::string name = entry.path().filename().string();
     struct stat state {};
-    if (!name.starts_with(prefix) || lstat(entry.path().c_str(), &state) != 0 ||
-        state.st_uid != geteuid()) {
+    if (!name.starts_with(squid_prefix) || lstat(entry.path().c_str(), &state) != 0) {
       continue;
     }
-    const std::optional<pid_t> pid = pid_in(name);
     const bool object = shared_memory && S_ISREG(state.st_mode);
+    const bool ours = name.starts_with(prefix);
+    const bool owned = state.st_uid == geteuid() || (!ours && geteuid() == 0);
+    if (!owned || (!ours && !object)) {
+      continue;
+    }
+    const std::optional<pid_t> pid = ours ? pid_in(name) : pid_in_service(name);
     if (pid && is_dead(*pid)) {
       found.push_back({object ? Leftover::Kind::shared_memory : Leftover::Kind::directory,
                        entry.path(),

@@ -91,6 +91,7 @@ void plan_commands(const CampaignOptions& options,
   generate.slot_bytes = plan.config.slot_bytes;
   generate.disk_bytes = plan.config.disk_bytes;
   generate.overwrites = options.overwrites;
+  generate.power_cuts = options.explorer != "kills";
   plan.commands = scenarios::generate(faultfs::mix(plan.seed, commands_part), generate);
 }
 

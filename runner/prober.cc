@@ -67,6 +67,17 @@ faultfs::Result<bool> breaks_in_child(Experiment& experiment,
 
 }  // namespace
 
+std::vector<faultfs::CrashPlan> restart_points(const faultfs::WriteLog& log) {
+  std::vector<faultfs::CrashPlan> plans;
+  for (std::uint32_t number = 2; number <= log.size(); ++number) {
+    const std::string_view mark = log.mark_text(number);
+    if (mark == "kill" || mark == "stop") {
+      plans.push_back({{faultfs::CutKind::kill, number - 1, false}, {}});
+    }
+  }
+  return plans;
+}
+
 bool violates(const properties::Judgement& judgement, std::string_view property) {
   return std::ranges::any_of(judgement.violations, [&](const properties::Violation& violation) {
     return violation.property == property;
@@ -85,20 +96,26 @@ Prober::Prober(ProberOptions options,
       seed_(seed),
       property_(std::move(property)) {
   if (recording) {
-    commands_ = recording->commands;
+    failing_.commands = recording->commands;
     auto stage = Stage::create(config_, profile_, options_.stage);
     if (stage) {
       stage_ = std::move(*stage);
-      experiment_ = Experiment::resume(*stage_, std::move(*recording));
+      failing_.experiment = Experiment::resume(*stage_, std::move(*recording));
     }
   }
 }
 
 Prober::~Prober() = default;
 
+bool Prober::deterministic() const {
+  return !stage_ || stage_->target().traits().deterministic;
+}
+
 faultfs::Result<Experiment*> Prober::experiment(const std::vector<scenarios::Command>& commands) {
-  if (experiment_ && commands == commands_) {
-    return experiment_.get();
+  for (const Recorded* known : {&failing_, &trial_}) {
+    if (known->experiment && commands == known->commands) {
+      return known->experiment.get();
+    }
   }
   if (!stage_) {
     auto stage = Stage::create(config_, profile_, options_.stage);
@@ -107,14 +124,22 @@ faultfs::Result<Experiment*> Prober::experiment(const std::vector<scenarios::Com
     }
     stage_ = std::move(*stage);
   }
-  experiment_.reset();
+  trial_.experiment.reset();
   auto made = Experiment::record(*stage_, config_, profile_, seed_, commands);
   if (!made) {
     return faultfs::fail(made.error().message);
   }
-  commands_ = commands;
-  experiment_ = std::move(*made);
-  return experiment_.get();
+  trial_ = {commands, std::move(*made)};
+  return trial_.experiment.get();
+}
+
+Hint Prober::found(const std::vector<scenarios::Command>& commands,
+                   const faultfs::CrashPlan& plan) {
+  if (commands != failing_.commands || !failing_.experiment) {
+    failing_ = std::move(trial_);
+    trial_ = {};
+  }
+  return {plan, failing_.experiment->recording().log.size()};
 }
 
 faultfs::Result<bool> Prober::breaks_here(Experiment& experiment, const faultfs::CrashPlan& plan) {
@@ -140,19 +165,21 @@ faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios:
   }
   Experiment& experiment = **made;
   const std::uint32_t log_size = experiment.recording().log.size();
-  const auto found = [&](const faultfs::CrashPlan& plan) {
-    return std::optional<Hint>(Hint{plan, log_size});
-  };
+  std::vector<faultfs::CrashPlan> likely = transferred(hint, log_size);
   if (violates(experiment.judge_run(), property_)) {
-    return found({{faultfs::CutKind::kill, log_size, false}, {}});
+    if (deterministic()) {
+      return found(commands, {{faultfs::CutKind::kill, log_size, false}, {}});
+    }
+    const auto points = restart_points(experiment.recording().log);
+    likely.insert(likely.begin(), points.begin(), points.end());
   }
-  for (const auto& plan : transferred(hint, log_size)) {
+  for (const auto& plan : likely) {
     auto broken = breaks_here(experiment, plan);
     if (!broken) {
       return faultfs::fail(broken.error().message);
     }
     if (*broken) {
-      return found(plan);
+      return found(commands, plan);
     }
   }
   // Then near states: few deviations everywhere, and a random sample.
@@ -174,7 +201,7 @@ faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios:
         return faultfs::fail(broken.error().message);
       }
       if (*broken) {
-        return found(*plan);
+        return found(commands, *plan);
       }
     }
   }
@@ -188,7 +215,8 @@ faultfs::Result<bool> Prober::breaks(const std::vector<scenarios::Command>& comm
     return faultfs::fail(made.error().message);
   }
   // What went wrong while recording goes wrong whatever the plan says.
-  if (violates((*made)->judge_run(), property_) && (*made)->model().check(plan)) {
+  if (deterministic() && violates((*made)->judge_run(), property_) &&
+      (*made)->model().check(plan)) {
     return true;
   }
   return breaks_here(**made, plan);

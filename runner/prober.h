@@ -51,8 +51,10 @@ class Prober {
   [[nodiscard]] faultfs::Result<bool> breaks(const std::vector<scenarios::Command>& commands,
                                              const faultfs::CrashPlan& plan);
 
-  /// The experiment of `commands`, recorded unless it is the last one asked for. Owned by the
-  /// prober; valid until the next call with other commands.
+  /// The experiment of `commands`: that in which they last broke the property, or the last one
+  /// asked for, or a new recording. A target that is not deterministic may not fail again in a new
+  /// one, so what failed is kept. Owned by the prober; valid until the next call with other
+  /// commands.
   [[nodiscard]] faultfs::Result<Experiment*> experiment(
       const std::vector<scenarios::Command>& commands);
 
@@ -60,6 +62,9 @@ class Prober {
   [[nodiscard]] std::uint64_t states() const { return states_; }
 
  private:
+  [[nodiscard]] bool deterministic() const;
+  /// Remembers the experiment of `commands`, in which `plan` breaks the property.
+  Hint found(const std::vector<scenarios::Command>& commands, const faultfs::CrashPlan& plan);
   faultfs::Result<bool> breaks_here(Experiment& experiment, const faultfs::CrashPlan& plan);
 
   ProberOptions options_;
@@ -68,10 +73,19 @@ class Prober {
   std::uint64_t seed_;
   std::string property_;
   std::unique_ptr<Stage> stage_;
-  std::vector<scenarios::Command> commands_;
-  std::unique_ptr<Experiment> experiment_;
+  struct Recorded {
+    std::vector<scenarios::Command> commands;
+    std::unique_ptr<Experiment> experiment;
+  };
+  Recorded failing_;  ///< the last one in which a search succeeded, or the one given
+  Recorded trial_;
   std::uint64_t states_ = 0;
 };
+
+/// The disk as it was at each kill and clean stop inside a recorded history: a kill there. What was
+/// answered wrongly after one of them, while recording, is answered wrongly again on that state, if
+/// it came from the disk.
+[[nodiscard]] std::vector<faultfs::CrashPlan> restart_points(const faultfs::WriteLog& log);
 
 /// True when `judgement` says that `property` is violated.
 [[nodiscard]] bool violates(const properties::Judgement& judgement, std::string_view property);

@@ -1,5 +1,6 @@
 #include "runner/recording_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <iterator>
@@ -68,6 +69,61 @@ faultfs::Result<std::string> read_text(const std::filesystem::path& file) {
     return fail(fmt::format("{} cannot be read", file.string()));
   }
   return std::string((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+}
+
+/// The pages of `image` that are not zero, as writes.
+faultfs::WriteLog writes_of(const faultfs::Image& image) {
+  faultfs::WriteLog log;
+  faultfs::Bytes page(faultfs::Image::page_bytes);
+  for (std::uint64_t at = 0; at < image.size_bytes(); at += page.size()) {
+    page.resize(std::min(faultfs::Image::page_bytes, image.size_bytes() - at));
+    image.read(at, page);
+    if (std::ranges::any_of(page, [](std::byte byte) { return byte != std::byte{}; })) {
+      log.add_write(0, at, page, false, log.size());
+    }
+  }
+  return log;
+}
+
+/// The disk of `disk_bytes` that the writes of a packed base make of a blank one.
+faultfs::Result<faultfs::Image> unpacked(const std::filesystem::path& file,
+                                         std::uint64_t disk_bytes) {
+  const auto log = faultfs::WriteLog::load(file);
+  if (!log) {
+    return fail(log.error().message);
+  }
+  faultfs::Image image(disk_bytes);
+  for (std::uint32_t number = 1; number <= log->size(); ++number) {
+    const faultfs::LogEntry& entry = log->entry(number);
+    if (entry.kind != faultfs::EntryKind::write || entry.offset_bytes > disk_bytes ||
+        entry.size_bytes > disk_bytes - entry.offset_bytes) {
+      return fail(fmt::format("{} is no base image of a disk of {} bytes: its {} is no write inside it",
+                              file.string(),
+                              disk_bytes,
+                              faultfs::entry_name(number)));
+    }
+    image.write(entry.offset_bytes, log->data(number));
+  }
+  return image;
+}
+
+faultfs::Result<faultfs::Image> load_base(const CaseFile& file,
+                                          const std::filesystem::path& directory) {
+  if (!file.base_file) {
+    return faultfs::Image(file.config.disk_bytes);
+  }
+  const auto path = directory / *file.base_file;
+  if (path.extension() == ".log") {
+    return unpacked(path, file.config.disk_bytes);
+  }
+  auto image = faultfs::Image::load(path);
+  if (image && image->size_bytes() != file.config.disk_bytes) {
+    return fail(fmt::format("{} holds {} bytes, but the plan's disk has {}",
+                            path.string(),
+                            image->size_bytes(),
+                            file.config.disk_bytes));
+  }
+  return image;
 }
 
 }  // namespace
@@ -147,10 +203,31 @@ faultfs::Status save_recording(const scenarios::Recording& recording,
   return write_text(directory / history_file_name, history_text(recording.history));
 }
 
+faultfs::Status pack_recording(const scenarios::Recording& recording,
+                               const std::filesystem::path& directory,
+                               CaseFile& file) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  file.log_file = log_file_name;
+  file.history_file = history_file_name;
+  if (auto status = recording.log.save(directory / log_file_name); !status) {
+    return status;
+  }
+  const faultfs::WriteLog base = writes_of(recording.base.at(0));
+  file.base_file.reset();
+  if (base.size() > 0) {
+    file.base_file = packed_base_name;
+    if (auto status = base.save(directory / packed_base_name); !status) {
+      return status;
+    }
+  }
+  return write_text(directory / history_file_name, history_text(recording.history));
+}
+
 faultfs::Result<scenarios::Recording> load_recording(const CaseFile& file,
                                                      const std::filesystem::path& directory) {
-  if (!file.log_file || !file.base_file || !file.history_file) {
-    return fail("the plan names no kept recording (log, base and history lines)");
+  if (!file.log_file || !file.history_file) {
+    return fail("the plan names no kept recording (log and history lines)");
   }
   scenarios::Recording recording;
   recording.config = file.config;
@@ -158,7 +235,7 @@ faultfs::Result<scenarios::Recording> load_recording(const CaseFile& file,
   recording.commands = file.commands;
   auto profile = faultfs::find_profile(file.profile);
   auto log = faultfs::WriteLog::load(directory / *file.log_file);
-  auto base = faultfs::Image::load(directory / *file.base_file);
+  auto base = load_base(file, directory);
   auto text = read_text(directory / *file.history_file);
   for (const auto* problem : {profile ? nullptr : &profile.error(),
                               log ? nullptr : &log.error(),
@@ -172,12 +249,6 @@ faultfs::Result<scenarios::Recording> load_recording(const CaseFile& file,
   if (!history) {
     return fail(
         fmt::format("{}: {}", (directory / *file.history_file).string(), history.error().message));
-  }
-  if (base->size_bytes() != file.config.disk_bytes) {
-    return fail(fmt::format("{} holds {} bytes, but the plan's disk has {}",
-                            (directory / *file.base_file).string(),
-                            base->size_bytes(),
-                            file.config.disk_bytes));
   }
   recording.profile = *profile;
   recording.log = std::move(*log);

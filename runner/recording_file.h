@@ -9,9 +9,11 @@
 
 namespace runner {
 
-/// Names of the files that hold a recording beside its plan.txt.
+/// Names of the files that hold a recording beside its plan.txt. The base image is raw, for people
+/// to look at, or packed: a log of the writes that make it.
 inline constexpr const char* log_file_name = "writes.log";
 inline constexpr const char* base_file_name = "before.img";
+inline constexpr const char* packed_base_name = "before.log";
 inline constexpr const char* history_file_name = "history.jsonl";
 
 /// The history as JSON lines: one object for the store's geometry, then one for each operation.
@@ -23,7 +25,14 @@ inline constexpr const char* history_file_name = "history.jsonl";
 [[nodiscard]] faultfs::Status save_recording(const scenarios::Recording& recording,
                                              const std::filesystem::path& directory);
 
-/// Reads what `file` (a plan in `directory`) names in its log, base and history lines.
+/// Writes what a replay of a target that is not deterministic needs, small, into `directory`, and
+/// names it in `file`: log, history, and the base image, packed, unless the disk was blank.
+[[nodiscard]] faultfs::Status pack_recording(const scenarios::Recording& recording,
+                                             const std::filesystem::path& directory,
+                                             CaseFile& file);
+
+/// Reads what `file` (a plan in `directory`) names in its log, base and history lines. Without a
+/// base line the disk was blank.
 [[nodiscard]] faultfs::Result<scenarios::Recording> load_recording(
     const CaseFile& file, const std::filesystem::path& directory);
 

@@ -376,6 +376,27 @@ TEST(LeftoverTest, FilesOfTheDeadAreFoundAndRemovedThoseOfTheLivingStay) {
   std::filesystem::remove_all(nobody);
 }
 
+TEST(LeftoverTest, SquidsSharedMemoryOfTheDeadIsFoundAndRemovedWhoeverOwnsIt) {
+  const std::filesystem::path memory = "/dev/shm";
+  const auto name = [](pid_t pid, const char* rest) { return fmt::format("powercut{}{}", pid, rest); };
+  const auto dead = memory / name(dead_pid(), "n3-cf__metadata.shm");
+  const auto living = memory / name(getpid(), "n1-cf__metadata.shm");
+  const auto others = memory / name(dead_pid(), "-of-somebody");
+  for (const auto& object : {dead, living, others}) {
+    std::ofstream(object) << "x";
+  }
+  if (geteuid() == 0) {
+    ASSERT_EQ(chown(dead.c_str(), 13, 13), 0);
+  }
+  EXPECT_THAT(leftovers_at(dead), Contains(Field(&Leftover::kind, Leftover::Kind::shared_memory)));
+  EXPECT_THAT(leftovers_at(living), IsEmpty());
+  (void)clean_leftovers();
+  EXPECT_FALSE(std::filesystem::exists(dead));
+  EXPECT_TRUE(std::filesystem::exists(living) && std::filesystem::exists(others));
+  std::filesystem::remove(living);
+  std::filesystem::remove(others);
+}
+
 TEST(LeftoverTest, ProcessesOfADeadHarnessAreFoundAndKilled) {
   const pid_t child = fork();
   if (child == 0) {

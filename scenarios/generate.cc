@@ -144,7 +144,7 @@ Swarm choose_swarm(const GenerateOptions& options) {
   maybe_add_kind(swarm, CommandKind::sync, can.sync, 2);
   maybe_add_kind(swarm, CommandKind::kill, true, 1);
   maybe_add_kind(swarm, CommandKind::kill_sliced, can.sliced_rebuild, 1);
-  maybe_add_kind(swarm, CommandKind::power_cut, true, 1);
+  maybe_add_kind(swarm, CommandKind::power_cut, options.power_cuts, 1);
   maybe_add_kind(swarm, CommandKind::stop, true, 1);
   if (chance(1, 4) && can.reformats && options.overwrites) {
     add_kind(swarm, CommandKind::reformat, 1);

@@ -17,6 +17,7 @@ struct GenerateOptions {
   std::uint32_t keys = 6;
   std::uint32_t commands_max = 24;
   bool overwrites = true;  ///< false: every put has a key of its own (the control)
+  bool power_cuts = true;  ///< false: no power cut inside the history
 };
 
 /// A history drawn with RapidCheck's generators from `seed` alone. Swarm: kinds of commands and of

@@ -9,6 +9,9 @@
 // An operation begins before its first mark and ends, answered, before its last one. Between the
 // two it is in flight. A put that the client never finished never ends.
 //
+// Giving up a put whose last byte was sent says nothing to a cache for which it was complete then:
+// such a put stays in flight.
+//
 // A client that updates a header knows which object it updates, as a cache's client does from the
 // answer it revalidates: it asks for the object first, and updates nothing on a miss.
 
@@ -207,10 +210,11 @@ void Recorder::abort_upload(Key key) {
     return;
   }
   Operation& operation = history_.operations[upload->operation];
+  const bool whole = traits_.whole_at_last_byte && upload->sent_bytes == operation.body_bytes;
   const Reply reply = target_.abort_put(key);
   forget_upload(key);
-  operation.aborted = true;
-  if (answered(reply, name(operation))) {
+  operation.aborted = !whole;
+  if (answered(reply, name(operation)) && !whole) {
     operation.ended = device_.log_size();
     device_.mark(name(operation) + " aborted");
   }

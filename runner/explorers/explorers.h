@@ -7,6 +7,10 @@
 
 namespace runner::explorers {
 
+/// A kill after each request, in an order drawn from `seed`: nothing lost, nothing torn.
+[[nodiscard]] std::unique_ptr<Explorer> make_kills(const faultfs::CrashModel& model,
+                                                   std::uint64_t seed);
+
 /// In-order loss at every crash point, and every kill.
 [[nodiscard]] std::unique_ptr<Explorer> make_prefix(const faultfs::CrashModel& model);
 

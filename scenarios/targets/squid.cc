@@ -91,6 +91,7 @@ class Squid : public Target {
   [[nodiscard]] Traits traits() const override {
     Traits traits;
     traits.header_update = traits.purge = traits.slow_put = true;
+    traits.whole_at_last_byte = true;
     return traits;
   }
   [[nodiscard]] faultfs::Result<Reply> start(std::uint64_t seed, std::uint32_t slot_bytes) override;
