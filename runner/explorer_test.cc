@@ -100,7 +100,7 @@ TEST(Explorers, KillsFallBetweenRequestsOnly) {
   const Log log = random_log(3);
   faultfs::CrashModel model(log.base, log.log, profile("ssd_4k_volatile"));
   const auto plans = all_plans(model, {"kills", 9, 0, 0});
-  EXPECT_EQ(plans.size(), crash_entries(log.log).size());
+  EXPECT_EQ(plans.size(), explorers::crash_entries(log.log).size());
   EXPECT_EQ(distinct(plans), plans.size());
   for (const auto& plan : plans) {
     EXPECT_TRUE(plan.fates.empty());

@@ -33,14 +33,14 @@ class Keeper {
     case_.device_used = to_text(stage_options.device);
     case_.commands_before = commands_of(failure.file).size();
     case_.fates_before = failure.file.plan.fates.size();
-    deterministic_ = failure.recording_directory.empty();
+    deterministic_ = failure.file.config.target == "engine";
   }
 
   faultfs::Result<FailureCase> run() {
     auto profile = faultfs::find_profile(raw_.file.profile);
     POWERCUT_CHECK(profile.has_value(), "profile {}", raw_.file.profile);
     std::optional<scenarios::Recording> recording;
-    if (!deterministic_) {
+    if (!raw_.recording_directory.empty()) {
       auto loaded = load_recording(raw_.file, raw_.recording_directory);
       if (!loaded) {
         return fail(loaded.error().message);

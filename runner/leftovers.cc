@@ -9,7 +9,8 @@
 //                    process that carries the mark of a harness that is dead.
 //   registry entry   of a dead process.
 //   shared memory,   named powercut-<pid>-… (`scratch_name`) with a dead pid, of this user. Others
-//   directory        called powercut-… may be anybody's, and stay. Squid names its own objects after
+//   directory        called powercut-… may be anybody's, and stay. Squid names its own objects
+//   after
 //                    the service we give it, powercut<pid>n<k>-…, and they belong to its user: root
 //                    removes them for whomever.
 

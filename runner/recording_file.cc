@@ -97,10 +97,11 @@ faultfs::Result<faultfs::Image> unpacked(const std::filesystem::path& file,
     const faultfs::LogEntry& entry = log->entry(number);
     if (entry.kind != faultfs::EntryKind::write || entry.offset_bytes > disk_bytes ||
         entry.size_bytes > disk_bytes - entry.offset_bytes) {
-      return fail(fmt::format("{} is no base image of a disk of {} bytes: its {} is no write inside it",
-                              file.string(),
-                              disk_bytes,
-                              faultfs::entry_name(number)));
+      return fail(
+          fmt::format("{} is no base image of a disk of {} bytes: its {} is no write inside it",
+                      file.string(),
+                      disk_bytes,
+                      faultfs::entry_name(number)));
     }
     image.write(entry.offset_bytes, log->data(number));
   }

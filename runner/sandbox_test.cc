@@ -378,7 +378,9 @@ TEST(LeftoverTest, FilesOfTheDeadAreFoundAndRemovedThoseOfTheLivingStay) {
 
 TEST(LeftoverTest, SquidsSharedMemoryOfTheDeadIsFoundAndRemovedWhoeverOwnsIt) {
   const std::filesystem::path memory = "/dev/shm";
-  const auto name = [](pid_t pid, const char* rest) { return fmt::format("powercut{}{}", pid, rest); };
+  const auto name = [](pid_t pid, const char* rest) {
+    return fmt::format("powercut{}{}", pid, rest);
+  };
   const auto dead = memory / name(dead_pid(), "n3-cf__metadata.shm");
   const auto living = memory / name(getpid(), "n1-cf__metadata.shm");
   const auto others = memory / name(dead_pid(), "-of-somebody");

@@ -1,6 +1,7 @@
-// The mildest end there is: the process is killed between two requests. What had completed is on the
-// disk, nothing is lost and nothing is torn. A cache that lies here needs no help from the device,
-// which makes it the control: a history that holds under it and not under others owes that to them.
+// The mildest end there is: the process is killed between two requests. What had completed is on
+// the disk, nothing is lost and nothing is torn. A cache that lies here needs no help from the
+// device, which makes it the control: a history that holds under it and not under others owes that
+// to them.
 //
 // Example: three requests give the kills after each of them, in an order drawn from the seed, so
 // that a bound on states does not always leave out the end of the log.

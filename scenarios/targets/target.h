@@ -29,10 +29,10 @@ struct Traits {
   bool header_update = false, purge = false, sync = false, range = false, slow_put = false;
   bool whole_at_last_byte = false;  ///< a put is complete with its last byte, whatever its client
                                     ///< does then (HTTP): giving it up later says nothing
-  bool sliced_rebuild = false;  ///< rebuild is driven by `tick`
-  bool inspects = false;        ///< `inspect` answers
-  bool reformats = false;       ///< can be restarted with another slot size
-  bool in_process = false;      ///< dies with the harness: runs on the memory device
+  bool sliced_rebuild = false;      ///< rebuild is driven by `tick`
+  bool inspects = false;            ///< `inspect` answers
+  bool reformats = false;           ///< can be restarted with another slot size
+  bool in_process = false;          ///< dies with the harness: runs on the memory device
 };
 
 enum class Outcome {
