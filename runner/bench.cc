@@ -36,7 +36,7 @@ constexpr Part parts[] = {
      "squid",
      DeviceKind::fuse,
      8,
-     "Squid's start to readiness, twice or three times a state"},
+     "Squid's start to readiness, once a state, and again after traffic (one history of four)"},
 };
 
 CampaignOptions options_of(const Part& part, const BenchOptions& bench) {

@@ -219,6 +219,7 @@ TEST_F(SquidTest, AnAcknowledgedPutHasBeenWrittenAndNothingFollows) {
     EXPECT_TRUE(done(put(number % 3, number, size)));
     const std::uint64_t after = device_->counters().written_bytes;
     EXPECT_GE(after - before, size);
+    // pause: that nothing is written cannot be waited for, only watched for a while
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
     EXPECT_EQ(device_->counters().written_bytes, after) << "put#" << number;
   }
