@@ -82,6 +82,7 @@ class Campaign {
       return fail(unknown ? "no device profile fits" : unknown.error().message);
     }
     started_ = Clock::now();
+    remove_abandoned(options_.out);
     options_.out = numbered_run(options_.out);
     summary_.info.title = fmt::format("{} on {}", title(), to_text(options_.device));
     summary_.info.seed = options_.seed;

@@ -9,6 +9,7 @@
 #include "faultfs/base/check.h"
 #include "faultfs/base/random.h"
 #include "runner/explorer.h"
+#include "runner/known_cases.h"
 #include "runner/prober.h"
 #include "runner/recording_file.h"
 
@@ -203,7 +204,7 @@ class Exploration {
 
   /// The same commands would not write the same log again: the recording is the only evidence.
   void keep_recording(RawFailure& failure) {
-    const auto directory = options_.out / fmt::format("pending-{:06}", plan_.index);
+    const auto directory = options_.out / pending_name(plan_.index);
     if (auto status = pack_recording(experiment_->recording(), directory, failure.file); !status) {
       result_.trouble = status.error().message;
       return;

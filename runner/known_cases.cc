@@ -1,17 +1,21 @@
 #include "runner/known_cases.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <system_error>
 
 #include <fmt/format.h>
 
 #include "faultfs/base/bytes.h"
+#include "runner/processes.h"
 
 namespace runner {
 namespace {
 
 namespace fs = std::filesystem;
 constexpr std::size_t cases_max = 16;
+constexpr std::string_view pending = "pending-";
+constexpr std::size_t index_digits = 6;
 
 std::vector<fs::path> sorted_entries(const fs::path& directory) {
   std::vector<fs::path> paths;
@@ -48,6 +52,30 @@ std::vector<KnownCase> failing_cases(const CampaignOptions& options) {
     }
   }
   return cases;
+}
+
+std::string pending_name(std::uint64_t index) {
+  const char* owner = std::getenv(owner_variable);  // NOLINT(concurrency-mt-unsafe): one thread
+  return fmt::format("{}{:0{}}-{}", pending, index, index_digits, owner != nullptr ? owner : "");
+}
+
+void remove_abandoned(const std::filesystem::path& out) {
+  std::error_code ignored;
+  for (const auto& run : sorted_entries(out)) {
+    bool removed = false;
+    for (const auto& entry : sorted_entries(run)) {
+      const std::string name = entry.filename().string();
+      const std::size_t owner = name.find('-', pending.size());
+      if (name.starts_with(pending) && owner != std::string::npos &&
+          !lives(name.substr(owner + 1))) {
+        fs::remove_all(entry, ignored);
+        removed = true;
+      }
+    }
+    if (removed) {
+      fs::remove(run, ignored);  // only where nothing was kept
+    }
+  }
 }
 
 std::filesystem::path numbered_run(const std::filesystem::path& out) {

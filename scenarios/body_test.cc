@@ -1,6 +1,7 @@
 #include "scenarios/body.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include <gmock/gmock.h>
@@ -100,6 +101,30 @@ TEST(Classify, RangesCountFromTheirOffset) {
   EXPECT_THAT(classify(range(body, 1001, 3003), 1001), ElementsAre(body_piece(1001, 3003, 4, 1)));
   EXPECT_THAT(classify(range(body, 1001, 3003), 0),
               ElementsAre(Piece{0, 2002, Piece::Kind::displaced, 4, 1}));
+}
+
+// Two versions whose slots are filled two bytes apart: what the old one adds at the end is neither
+// at its own place nor long enough to hold a line.
+TEST(Classify, AnEndTooShortToHoldALineIsLookedForInTheKnownBodies) {
+  const BodyId old_id{7, 1, 40000};
+  const BodyId new_id{7, 2, 20000};
+  const faultfs::Bytes old_body = make_body(7, 1, 40000);
+  const faultfs::Bytes new_body = make_body(7, 2, 20000);
+  faultfs::Bytes served = new_body;
+  std::copy(old_body.begin() + 19944, old_body.begin() + 19971, served.end() - 27);
+  const auto pieces = classify(served, 0, std::array{new_id, old_id});
+  ASSERT_EQ(pieces.size(), 2U);
+  EXPECT_EQ(pieces[0], (Piece{0, 19973, Piece::Kind::body, 7, 2}));
+  EXPECT_EQ(pieces[1], (Piece{19973, 20000, Piece::Kind::displaced, 7, 1}));
+  EXPECT_EQ(classify(served, 0, std::array{new_id}).back().kind, Piece::Kind::garbage);
+  // Text that the bodies of two keys hold does not say whose it is.
+  constexpr std::string_view size_of_both = " s0000040000 ";
+  const auto text = std::as_bytes(std::span(size_of_both));
+  served = new_body;
+  std::copy(text.begin(), text.end(), served.end() - 13);
+  const BodyId other_id{8, 3, 40000};
+  const auto last = classify(served, 0, std::array{new_id, old_id, other_id}).back();
+  EXPECT_EQ(last.kind, Piece::Kind::garbage);
 }
 
 TEST(Classify, ShortRangesNeedToKnowTheBody) {

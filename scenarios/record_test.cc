@@ -101,6 +101,30 @@ TEST_F(Record, SlowPutsStayOpenUntilTheyEnd) {
   EXPECT_FALSE(operations[4].acknowledged);
 }
 
+/// A cache behind a protocol in which the last byte of a body completes it.
+class WholeAtLastByte : public InPlaceCache {
+ public:
+  using InPlaceCache::InPlaceCache;
+  Traits traits() const override {
+    Traits traits = InPlaceCache::traits();
+    traits.whole_at_last_byte = true;
+    return traits;
+  }
+};
+
+TEST_F(Record, GivingUpAPutThatIsWholeSaysNothing) {
+  const auto lines = commands({"begin k1 5000 5000", "abort k1", "begin k2 5000 4999", "abort k2"});
+  WholeAtLastByte cache(*device_);
+  const auto whole = record(cache, rig_, TargetConfig{}, 7, lines);
+  ASSERT_TRUE(whole) << whole.error().message;
+  EXPECT_FALSE(whole->history.operations[0].aborted);
+  EXPECT_EQ(whole->history.operations[0].ended, UINT32_MAX) << "in flight for ever";
+  EXPECT_TRUE(whole->history.operations[1].aborted) << "a byte was missing";
+  const auto other = record(cache_, rig_, TargetConfig{}, 7, lines);
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_TRUE(other->history.operations[0].aborted) << "here a put is whole when it is finished";
+}
+
 TEST_F(Record, ReadingsSayWhatWasServedAndWhen) {
   const Recording recording = recorded(
       {"get k1", "put k1 5000", "get k1", "get k1 100 200", "begin k1 5000 1000", "get k1"});
