@@ -23,7 +23,9 @@ namespace {
 constexpr std::uint32_t slots_max = 13;
 constexpr std::uint32_t metadata_bytes = 80;  // about what key and header take of the first slot
 
-enum class Sizes { equal, few, boundary, any };
+constexpr std::uint64_t small_bytes_max = 800;
+
+enum class Sizes { equal, few, boundary, any, small };
 
 struct Swarm {
   std::vector<CommandKind> kinds;    ///< each as often as its weight
@@ -88,7 +90,8 @@ std::uint32_t any_slots(std::uint32_t least, std::uint32_t most) {
 void choose_sizes(const GenerateOptions& options, bool fills, Swarm& swarm) {
   const std::uint32_t most = std::clamp(unit_count(options) / 3, 1U, slots_max);
   const std::uint32_t least = fills ? std::max(1U, most / 2) : 1;
-  const auto style = between(0, 3);
+  const bool small = options.traits.reformats;  // they fit a slot of any size
+  const auto style = between(0, small ? 4 : 3);
   swarm.size_max = body_of_slots(options, any_slots(least, most));
   switch (static_cast<Sizes>(style)) {
     case Sizes::equal:
@@ -108,6 +111,9 @@ void choose_sizes(const GenerateOptions& options, bool fills, Swarm& swarm) {
       }
       break;
     case Sizes::any:
+      break;
+    case Sizes::small:
+      swarm.size_max = small_bytes_max;
       break;
   }
 }
