@@ -3,12 +3,14 @@
 #include <chrono>
 #include <csignal>
 #include <deque>
+#include <map>
 #include <set>
 #include <system_error>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "faultfs/base/bytes.h"
 #include "faultfs/base/check.h"
 #include "runner/keep_task.h"
 #include "runner/known_cases.h"
@@ -245,6 +247,7 @@ class Campaign {
     summary_.violated_states += result.violated;
     summary_.undecided_states += result.undecided;
     summary_.states_by_profile[result.profile] += result.states;
+    note_settings(result.index);
     for (const auto& [name, count] : result.properties) {
       for (auto* total :
            {&summary_.properties[name], &summary_.properties_by_profile[result.profile][name]}) {
@@ -265,8 +268,34 @@ class Campaign {
     }
     for (const auto& failure : result.failures) {
       if (seen_properties_.insert(failure.file.expect_property).second) {
-        keeps_.push_back({failure, true});
+        keeps_.push_back({failure, options_.shrink});
       }
+    }
+  }
+
+  /// What the engine was set to in this history, so that the end of the run can say what was tried.
+  void note_settings(std::uint64_t index) {
+    const auto plan = plan_history(options_, index);
+    if (plan.config.target != "engine") {
+      return;
+    }
+    settings_["sectors"].insert(std::to_string(plan.profile.sector_bytes));
+    settings_["write cache"].insert(plan.profile.volatile_write_cache ? "on" : "off");
+    settings_["slots"].insert(faultfs::size_text(plan.config.slot_bytes));
+    for (const auto& [what, value] :
+         {std::pair{"allocators", plan.config.allocator}, {"policies", plan.config.policy}}) {
+      settings_[what].insert(value.empty() ? "the preset's" : value);
+    }
+  }
+
+  void tell_settings() {
+    std::vector<std::string> texts = {
+        fmt::format("{} device profiles", summary_.states_by_profile.size())};
+    for (const auto& [what, values] : settings_) {
+      texts.push_back(fmt::format("{} {}", what, fmt::join(values, ", ")));
+    }
+    if (!settings_.empty()) {
+      summary_.notes.push_back(fmt::format("tried {}", fmt::join(texts, "; ")));
     }
   }
 
@@ -328,6 +357,7 @@ class Campaign {
       summary_.not_explored.push_back(
           fmt::format("device profiles {}", fmt::join(left_out_, ", ")));
     }
+    tell_settings();
     if (options_.device == DeviceKind::memory) {
       summary_.not_explored.push_back(
           "signals, sockets and the kernel's paths: the engine ran inside the workers");
@@ -377,6 +407,7 @@ class Campaign {
   std::uint64_t next_index_ = 0, next_merge_ = 0;
   std::uint32_t cases_given_ = 0, shrinking_ = 0, retried_ = 0, healed_ = 0;
   std::set<std::string> seen_properties_, unexplored_;
+  std::map<std::string, std::set<std::string>> settings_;
   std::vector<std::string> left_out_;
   bool stopped_ = false;
 };

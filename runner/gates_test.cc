@@ -1,8 +1,17 @@
-// Every gate switched off alone must be caught by the campaign: the proof that the harness detects
-// what it claims. Prints the table kept in engine/README.md; POWERCUT_REWRITE=1 rewrites it there.
+// Every gate switched off alone must be caught: the proof that the harness detects what it claims.
+// Prints the table kept in engine/README.md; POWERCUT_REWRITE=1 rewrites it there.
+//
+// A gate is searched for as a campaign searches: generated histories, every device profile in turn,
+// the same seed for all. Three gates guard against so rare a meeting of accidents that a campaign
+// needs minutes; there the test names the story, and the device where only one kind will do. What a
+// campaign needs without being told is measured by hand and stands beside the table.
+//
+// A property that always cries would pass this: so each search is made again with the gate on, for
+// as many states, and must find nothing.
 
 #include <stdlib.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -20,46 +29,68 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::string_view table_begin = "<!-- gates -->\n";
 constexpr std::string_view table_end = "<!-- /gates -->";
+constexpr std::uint64_t states_max = 60000;
 
-class FirstCase : public Observer {
- public:
-  void case_kept(const FailureCase& failure) override {
-    if (!kept) {
-      kept = failure;
-    }
-  }
-  std::optional<FailureCase> kept;
+/// What the search is told beforehand; empty: nothing.
+struct Hint {
+  std::string scenario, profile;
 };
 
-struct Row {
-  std::string property, profile;
+const std::map<std::string, Hint> hints = {
+    {"slot_instance", {"slot_from_before_the_clear", ""}},
+    {"slot_header_checksum", {"header_update_over_tombstone", "disk_512_torn"}},
+    {"owner_check", {"aborted_upload_lends_its_slot", ""}},
+};
+
+class Cases : public Observer {
+ public:
+  void case_kept(const FailureCase& failure) override { kept.push_back(failure); }
+  std::vector<FailureCase> kept;
+};
+
+struct Found {
+  std::vector<FailureCase> cases;
   std::uint64_t states = 0;
-  std::size_t commands = 0, fates = 0;
   double seconds = 0;
 };
 
-std::optional<Row> detect(const std::string& gate) {
+Found search(const std::vector<std::string>& without_gates, const Hint& hint, std::uint64_t most) {
   std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
   const fs::path out = mkdtemp(name.data());
   CampaignOptions options;
-  options.config.without_gates = {gate};
+  options.config.without_gates = without_gates;
   options.seed = 0x6a7e;
-  options.states_max = 120000;
+  options.states_max = most;
   options.stop_at_first = true;
+  options.shrink = false;
   options.jobs = 2;
   options.out = out;
-  FirstCase first;
-  const auto summary = run_campaign(options, {&first});
-  fs::remove_all(out);
-  if (!summary || !first.kept) {
-    return std::nullopt;
+  options.profile = hint.profile;
+  if (!hint.scenario.empty()) {
+    options.scenario = hint.scenario;
+    options.vary_slot = false;  // the story is told in slots of 16K
   }
-  return Row{first.kept->violation.property,
-             first.kept->file.profile,
-             summary->states,
-             first.kept->file.commands.size(),
-             first.kept->file.plan.fates.size(),
-             summary->seconds};
+  Cases cases;
+  const auto summary = run_campaign(options, {&cases});
+  fs::remove_all(out);
+  EXPECT_TRUE(summary) << (summary ? "" : summary.error().message);
+  return summary ? Found{cases.kept, summary->states, summary->seconds} : Found{};
+}
+
+std::string row_of(const std::string& gate, const Hint& hint, const Found& found) {
+  std::string properties;
+  for (const FailureCase& each : found.cases) {
+    properties += (properties.empty() ? "" : ", ") + each.violation.property;
+  }
+  std::string told = hint.scenario.empty() ? "nothing" : fmt::format("`{}`", hint.scenario);
+  told += hint.profile.empty() ? "" : fmt::format(" on `{}`", hint.profile);
+  return fmt::format("| `{}` | {} | {} | {} | {} | {:.1f} |",
+                     gate,
+                     properties,
+                     told,
+                     found.cases.front().file.profile,
+                     found.states,
+                     found.seconds);
 }
 
 std::string read(const fs::path& file) {
@@ -67,68 +98,68 @@ std::string read(const fs::path& file) {
   return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
-/// The README's rows by gate; each begins "| gate | property |".
-std::map<std::string, std::string> kept_rows(const std::string& readme) {
-  std::map<std::string, std::string> rows;
-  const auto begin = readme.find(table_begin);
-  const auto end = readme.find(table_end);
-  if (begin == std::string::npos || end == std::string::npos) {
-    return rows;
+/// The row of `gate` as the README keeps it; empty: there is none.
+std::string kept_row(const std::string& readme, const std::string& gate) {
+  const auto begin = readme.find(fmt::format("| `{}` | ", gate), readme.find(table_begin));
+  return begin == std::string::npos ? "" : readme.substr(begin, readme.find('\n', begin) - begin);
+}
+
+void expect_kept(const std::string& readme, const std::string& gate, const Found& found) {
+  const std::string kept = kept_row(readme, gate);
+  EXPECT_TRUE(std::ranges::any_of(found.cases,
+                                  [&kept](const FailureCase& each) {
+                                    return kept.find(each.violation.property) != std::string::npos;
+                                  }))
+      << "engine/README.md says of " << gate << "\n"
+      << kept << "\nand it was caught by " << found.cases.front().violation.property;
+}
+
+void rewrite(const fs::path& readme, const std::string& table) {
+  std::string text = read(readme);
+  const auto begin = text.find(table_begin);
+  const auto end = text.find(table_end);
+  ASSERT_NE(end, std::string::npos) << readme << " has no place for the table";
+  text.replace(begin, end + table_end.size() - begin, table);
+  std::ofstream(readme) << text;
+}
+
+/// The gate's row, or nothing where its absence is not caught.
+std::string prove(const std::string& gate, const std::string& readme) {
+  const auto told = hints.find(gate);
+  const Hint hint = told == hints.end() ? Hint{} : told->second;
+  const Found off = search({gate}, hint, states_max);
+  if (off.cases.empty()) {
+    ADD_FAILURE() << "nothing catches the absence of " << gate;
+    return {};
   }
-  std::istringstream lines(readme.substr(begin, end - begin));
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("| `")) {
-      const auto gate_end = line.find('`', 3);
-      rows[line.substr(3, gate_end - 3)] = line;
-    }
+  for (const FailureCase& each : off.cases) {
+    EXPECT_EQ(each.reproduced, each.replays) << gate << ": " << each.violation.property;
   }
-  return rows;
+  const Found on = search({}, hint, off.states);
+  EXPECT_EQ(on.states, off.states);
+  EXPECT_TRUE(on.cases.empty()) << gate
+                                << " is on, and yet: " << on.cases.front().violation.observed;
+  if (getenv("POWERCUT_REWRITE") == nullptr) {
+    expect_kept(readme, gate, off);
+  }
+  return row_of(gate, hint, off) + "\n";
 }
 
 TEST(Gates, EachSwitchedOffAloneIsCaught) {
-  std::string table(table_begin);
-  table +=
-      "| gate off | caught by | first on | crash states | seconds, shrinking included | commands, "
-      "fates |\n";
-  table += "|---|---|---|---|---|---|\n";
   const fs::path readme = fs::path(POWERCUT_SOURCE) / "engine" / "README.md";
-  const auto kept = kept_rows(read(readme));
-  const bool rewrite = getenv("POWERCUT_REWRITE") != nullptr;
+  const std::string before = read(readme);
+  std::string table = std::string(table_begin) +
+                      "| gate off | caught by | told | first on | crash states | seconds |\n"
+                      "|---|---|---|---|---|---|\n";
   for (const auto gate : engine::rock::all_gates()) {
-    if (!engine::rock::switchable(gate)) {
-      continue;
-    }
-    const std::string name(engine::rock::gate_name(gate));
-    const auto row = detect(name);
-    EXPECT_TRUE(row.has_value()) << "nothing catches the absence of " << name;
-    if (!row) {
-      continue;
-    }
-    table += fmt::format("| `{}` | {} | {} | {} | {:.1f} | {}, {} |\n",
-                         name,
-                         row->property,
-                         row->profile,
-                         row->states,
-                         row->seconds,
-                         row->commands,
-                         row->fates);
-    if (!rewrite) {
-      const auto found = kept.find(name);
-      ASSERT_NE(found, kept.end()) << name << " is not in the table of engine/README.md";
-      EXPECT_NE(found->second.find(row->property), std::string::npos)
-          << name << " is caught by " << row->property << ", but engine/README.md says\n"
-          << found->second;
+    if (engine::rock::switchable(gate)) {
+      table += prove(std::string(engine::rock::gate_name(gate)), before);
     }
   }
   table += table_end;
   std::cout << table << "\n";
-  if (rewrite) {
-    std::string text = read(readme);
-    const auto begin = text.find(table_begin);
-    const auto end = text.find(table_end);
-    ASSERT_NE(begin, std::string::npos) << "engine/README.md has no place for the table";
-    text.replace(begin, end + table_end.size() - begin, table);
-    std::ofstream(readme) << text;
+  if (getenv("POWERCUT_REWRITE") != nullptr) {
+    rewrite(readme, table);
   }
 }
 

@@ -53,14 +53,15 @@ HistoryPlan plan_history(const CampaignOptions& options, std::uint64_t index) {
   plan.config = options.config;
   plan.seed = faultfs::mix(options.seed, index);
   Odometer odometer(index);
+  const bool engine = options.config.target == "engine";
+  const std::size_t allocator = engine ? odometer.digit(allocators.size()) : 0;
   const auto profiles = profiles_of(options);
   plan.profile = profiles[odometer.digit(profiles.size())];
-  if (options.config.target == "engine") {
+  if (engine) {
     if (options.vary_slot) {
       plan.config.slot_bytes = slot_sizes[odometer.digit(slot_sizes.size())];
     }
     const bool preset_decides = options.config.preset != "hardened";
-    const std::size_t allocator = odometer.digit(allocators.size());
     if (options.config.allocator.empty() && !preset_decides) {
       plan.config.allocator = allocators[allocator];
     }

@@ -17,7 +17,7 @@ namespace runner {
 struct CampaignOptions {
   scenarios::TargetConfig config;  ///< allocator, policy empty: vary; see the flags below
   bool vary_slot = true;           ///< engine: slot sizes in turn; otherwise `config.slot_bytes`
-  std::string profile;             ///< empty: every profile in turn (targets but the engine: every honest one)
+  std::string profile;  ///< empty: every profile in turn (targets but the engine: every honest one)
   DeviceKind device = DeviceKind::memory;
   std::string explorer = "mixed";
   std::uint32_t deviations_max = 2;    ///< explorer bounded
@@ -29,6 +29,7 @@ struct CampaignOptions {
   std::uint32_t states_per_history = 0;  ///< 0: by target and device
   int jobs = 0;                          ///< 0: one per CPU
   bool stop_at_first = false;            ///< end after the first kept case
+  bool shrink = true;                    ///< false: cases are kept as they were found
   std::filesystem::path out = "run";  ///< a numbered directory is made below it when a case is kept
   std::string command_line;
   std::string commit;
