@@ -189,11 +189,16 @@ Status Core::flush() {
     return done;
   }
   dirty_ = false;
+  ++barriers_done_;
   for (const std::uint32_t slot : quarantine_) {
     release(slot);
   }
   quarantine_.clear();
   return {};
+}
+
+Status Core::make_durable(const Entry& entry) {
+  return barriers_done_ < entry.durable_after ? flush() : Status{};
 }
 
 }  // namespace engine::rock

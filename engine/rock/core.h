@@ -64,6 +64,7 @@ struct Entry {
   bool verified = false;     ///< every payload checksum was seen right since the opening
   bool pinned = false;       ///< not to be evicted now
   bool since_start = false;  ///< stored or updated since the opening: older slots are superseded
+  std::uint64_t durable_after = 0;  ///< durable when the store has made so many barriers
 
   // While the rebuild runs:
   std::int32_t list = no_slot;  ///< its slots found so far, last found first
@@ -138,6 +139,10 @@ class Core {
 
   /// A barrier: everything written is durable, and what was in quarantine is free.
   [[nodiscard]] Status flush();
+  /// The value for `Entry::durable_after` of what has just been written.
+  [[nodiscard]] std::uint64_t next_barrier() const { return barriers_done_ + 1; }
+  /// A barrier, where none was made since `entry` was stored.
+  [[nodiscard]] Status make_durable(const Entry& entry);
   [[nodiscard]] bool in_quarantine() const { return !quarantine_.empty(); }
   /// True where something was written since the last barrier.
   [[nodiscard]] bool dirty() const { return dirty_; }
@@ -150,6 +155,7 @@ class Core {
   };
 
   std::uint32_t counter_ = 0;
+  std::uint64_t barriers_done_ = 0;
   bool dirty_ = true;  // a predecessor may have left volatile writes
   std::vector<std::uint32_t> quarantine_;
   std::vector<std::uint32_t> vacant_;

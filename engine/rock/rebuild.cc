@@ -22,7 +22,9 @@
 ///
 /// *What is refused or superseded* is invalidated on the medium and may be reused after a barrier,
 /// so that a free slot is durably empty and recovering again, from any cut in between, finds the
-/// same or less. Slots found for a key that traffic has stored since the opening are superseded.
+/// same or less. Slots found for a key that traffic has stored since the opening are superseded,
+/// after a barrier: as long as a still older version may turn up, nothing that hides it goes before
+/// what replaces it is durable.
 ///
 /// Not done here: payload is not read where only one version exists; the first get does that.
 #include "engine/rock/rebuild.h"
@@ -142,6 +144,19 @@ Status Rebuild::supersede_slot(std::uint32_t slot) {
   return put_aside(slot, loaded_[slot].header);
 }
 
+/// The version stored since the opening must be there for good before the one just found goes:
+/// there may be a still older one, not found yet, which a cut would bring back.
+Status Rebuild::supersede_found(std::uint32_t slot, const Entry& entry) {
+  const bool durably = core_.gates.on(Gate::durable_invalidation);
+  const Status durable = durably ? core_.make_durable(entry) : Status{};
+  if (!durable) {
+    decide(slot, Verdict::superseded);
+    core_.slots[slot].kind = UnitUse::Kind::quarantine;  // as found, and out of use for this life
+    return durable;
+  }
+  return supersede_slot(slot);
+}
+
 /// With gates off two chains may share a slot: traffic may have freed and reused it already.
 Status Rebuild::put_aside(std::uint32_t slot, const SlotHeader& header) {
   loaded_[slot].loaded = false;
@@ -180,7 +195,7 @@ Status Rebuild::load(std::uint32_t slot, const SlotHeader& header) {
   Entry& entry = core_.entries[number];
   if (entry.since_start || entry.state == EntryState::retired) {
     loaded_[slot].header = header;
-    return supersede_slot(slot);
+    return supersede_found(slot, entry);
   }
   if (entry.state == EntryState::refused) {
     return refuse(slot, header, Gate::entry_contradiction);

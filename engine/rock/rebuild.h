@@ -38,6 +38,7 @@ class Rebuild {
   [[nodiscard]] std::optional<Gate> refuse_alone(const DecodedSlot& slot, std::uint32_t at) const;
   [[nodiscard]] Status refuse(std::uint32_t slot, const SlotHeader& header, Gate gate);
   [[nodiscard]] Status supersede_slot(std::uint32_t slot);
+  [[nodiscard]] Status supersede_found(std::uint32_t slot, const Entry& entry);
   [[nodiscard]] Status put_aside(std::uint32_t slot, const SlotHeader& header);
   [[nodiscard]] Status refuse_entry(std::uint32_t entry, Gate gate);
 

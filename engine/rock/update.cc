@@ -132,6 +132,7 @@ Status Updater::exchange(std::uint32_t number, Prefix& prefix) {
   object.slot_count += object.prefix_count - old.prefix_count;
   object.first = static_cast<std::int32_t>(prefix.slots.front());
   object.since_start = true;
+  object.durable_after = core_.next_barrier();
   Status done = write_prefix(prefix, suffix);
   if (done && core_.gates.on(Gate::durable_invalidation)) {
     done = core_.flush();  // the new prefix first: no cut may find neither

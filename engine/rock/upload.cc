@@ -185,7 +185,11 @@ Status Uploads::commit(UploadId id) {
                             upload.received,
                             upload.object.body_bytes));
   }
-  const Status written = write_buffer(id, upload, true);
+  Status written = write_buffer(id, upload, true);
+  if (written) {
+    upload.object.durable_after = core_.next_barrier();
+    written = replaces_unsurely(upload) ? core_.flush() : Status{};
+  }
   if (!written) {
     (void)give_up(*found);
     return written;
@@ -193,6 +197,15 @@ Status Uploads::commit(UploadId id) {
   const Status done = publish(upload);
   close(*found);
   return done;
+}
+
+/// While the rebuild runs, the version that goes may hide a still older one which was not found
+/// yet: it must not go before the new one is there for good, or a cut could bring the oldest back.
+bool Uploads::replaces_unsurely(const Upload& upload) const {
+  const auto known = core_.find(upload.object.key);
+  const bool replaces = known && (core_.entries[*known].state == EntryState::readable ||
+                                  core_.entries[*known].state == EntryState::loading);
+  return core_.rebuilding && replaces && core_.gates.on(Gate::durable_invalidation);
 }
 
 /// The object is readable from here on; then the old version goes, so that no cut leaves neither.

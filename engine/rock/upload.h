@@ -43,6 +43,7 @@ class Uploads {
   [[nodiscard]] bool in_progress(const Digest& key) const;
   [[nodiscard]] Status reserve(std::int32_t& slot);
   [[nodiscard]] Status write_buffer(UploadId id, Upload& upload, bool tail);
+  [[nodiscard]] bool replaces_unsurely(const Upload& upload) const;
   [[nodiscard]] Status publish(Upload& upload);
   [[nodiscard]] Status give_up(Table::iterator upload);
   std::unique_ptr<Upload> fresh_upload();
