@@ -1,5 +1,9 @@
 // The death of the cache's process is a verdict of its own: whatever the disk holds, the cache may
-// refuse it, never fall over it. Kills by the harness are not deaths.
+// refuse it, never fall over it. Kills by the harness are not deaths. SIGKILL is nothing a process
+// does to itself: somebody else (an operator, the kernel short of memory) ended it, and what it
+// would have done is undecided.
+#include <csignal>
+
 #include <fmt/format.h>
 
 #include "properties/all.h"
@@ -34,10 +38,14 @@ class ProcessSurvives : public Property {
   }
   [[nodiscard]] Verdict judge(const Facts& facts,
                               std::vector<Violation>& found,
-                              std::string& /*why*/) const override {
+                              std::string& why) const override {
     const auto& death = facts.seen == nullptr ? facts.recording->death : facts.seen->death;
     if (!death) {
       return Verdict::holds;
+    }
+    if (death->signal == SIGKILL) {
+      why = "the process was killed by signal 9, and not by the harness (out of memory?)";
+      return Verdict::undecided;
     }
     Violation violation;
     violation.property = name();

@@ -366,6 +366,16 @@ TEST_F(Properties, ADeathIsAVerdictOfItsOwn) {
   EXPECT_EQ(violation(judgement, "process_survives").phase, "during recovery");
 }
 
+TEST_F(Properties, AKillBySomebodyElseIsUndecided) {
+  hand.put(k1, size);
+  scenarios::Examination seen;
+  seen.started = scenarios::Outcome::lost;
+  seen.death = scenarios::Death{9, 0, ""};
+  const Judgement judgement = hand.judge(seen);
+  EXPECT_THAT(violated(judgement), testing::IsEmpty());
+  EXPECT_THAT(judgement.undecided, ElementsAre(testing::StartsWith("process_survives: ")));
+}
+
 struct SlotsConserved : Properties {
   std::vector<std::string> violated_with(const scenarios::Structure& shown) {
     const auto put = hand.put(k1, size);

@@ -48,6 +48,9 @@ std::string shrunk_text(const FailureCase& failure) {
   };
   step(failure.commands_before, commands, "commands");
   step(failure.fates_before, fates, "fates");
+  if (!failure.not_shrunk.empty()) {
+    return fmt::format("{}{}", text.empty() ? "not at all: " : text + "; ", failure.not_shrunk);
+  }
   text = text.empty() ? "nothing could be left out" : text;
   if (failure.each_fate_needed && fates > 0) {
     text += fates == 1   ? "; undoing it makes the claim hold"

@@ -253,8 +253,8 @@ TEST_F(Terminal, PlainLinesComeAtMostEveryFiveSeconds) {
   EXPECT_EQ(told(false),
             "engine rock hardened on 11 device profiles\n"
             "seed 0x5d1c09e2    commit 3f2a91c (clean)    1 worker\n"
-            "5,000 crash states of 3 histories   1,000/s   violated 0   5.0 s, 55 s to go\n"
-            "10,000 crash states of 3 histories   1,000/s   violated 0   10 s, 50 s to go\n");
+            "5,000 crash states   1,000/s   5.0 s, 55 s to go   violated 0\n"
+            "10,000 crash states   1,000/s   10 s, 50 s to go   violated 0\n");
 }
 
 TEST_F(Terminal, ALiveLineIsRedrawnInPlace) {

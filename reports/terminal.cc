@@ -34,10 +34,10 @@ std::string time_text(const RunInfo& info, const Progress& progress) {
 std::string progress_text(const RunInfo& info, const Progress& progress) {
   const double rate =
       progress.seconds > 0 ? static_cast<double>(progress.states) / progress.seconds : 0;
-  std::string text = fmt::format("{} of {}   {}/s   violated {}",
+  std::string text = fmt::format("{}   {}/s   {}   violated {}",
                                  counted(progress.states, "crash state", "crash states"),
-                                 counted(progress.histories, "history", "histories"),
                                  grouped(static_cast<std::uint64_t>(rate)),
+                                 time_text(info, progress),
                                  grouped(progress.violated));
   if (progress.undecided > 0) {
     text += fmt::format("   undecided {}", grouped(progress.undecided));
@@ -45,7 +45,7 @@ std::string progress_text(const RunInfo& info, const Progress& progress) {
   if (progress.shrinking > 0) {
     text += fmt::format("   shrinking {}", counted(progress.shrinking, "case", "cases"));
   }
-  return cut_to(text + "   " + time_text(info, progress), page_columns - 1);
+  return cut_to(text, page_columns - 1);
 }
 
 class Terminal : public runner::Observer {

@@ -26,6 +26,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int harness_bug_code = 70;     // EX_SOFTWARE
 constexpr std::size_t crashes_max = 20;  // of one history, before it is given up
+constexpr double never = 1e9;            // seconds
+constexpr double shrink_seconds_max = 150;
 
 StageOptions stage_options(const CampaignOptions& options,
                            const faultfs::Result<Sandbox>& sandbox,
@@ -48,12 +50,14 @@ nlohmann::json work(const CampaignOptions& options,
     return {{"error", sandbox.error().message}};
   }
   if (task.at("do") == "explore") {
-    return explore(options, stage, task.at("index"), task.at("crashed"), &where);
+    const double seconds_left = task.at("seconds_left");
+    return explore(options, stage, {task.at("index"), task.at("crashed"), seconds_left, &where});
   }
   KeepOptions keep;
   keep.number = task.at("number");
   keep.directory = task.at("directory").get<std::string>();
   keep.shrink = task.at("shrink");
+  keep.shrink_seconds = task.at("shrink_seconds");
   keep.replays = options.config.target == "engine" ? 3 : 5;
   keep.confirm_on_fuse = sandbox.has_value() && faultfs::mount::can_mount().has_value();
   auto kept = keep_case(options, stage, task.at("failure").get<RawFailure>(), keep);
@@ -109,7 +113,9 @@ class Campaign {
     }
     for (const auto& file : failing_cases(options_)) {
       ++retried_;
-      keeps_.push_back({RawFailure{file.file, 0, file.recording_directory, false}, false});
+      ++retrying_;
+      const bool dies = file.file.expect_property == "process_survives";
+      add_keep({file.file, 0, file.recording_directory, dies && in_memory()}, false);
     }
     return {};
   }
@@ -128,12 +134,21 @@ class Campaign {
 
   double seconds() const { return std::chrono::duration<double>(Clock::now() - started_).count(); }
 
-  /// True while histories should be handed out.
+  bool in_memory() const { return options_.device == DeviceKind::memory; }
+
+  /// Cases are numbered in the order in which they are found, whoever is done with them first.
+  void add_keep(RawFailure failure, bool shrink) {
+    keeps_.push_back({std::move(failure), shrink, ++cases_given_});
+  }
+
+  /// True while histories should be handed out: not before the cases of earlier runs are judged,
+  /// because what they show need not be kept again.
   bool wants_more() const {
-    const bool states_done = options_.states_max != 0 && summary_.states >= options_.states_max;
+    if (retrying_ > 0) {
+      return false;
+    }
     const bool time_done = options_.seconds_max != 0 && seconds() >= options_.seconds_max;
-    const bool found = options_.stop_at_first && !seen_properties_.empty();
-    return !states_done && !time_done && !found && !stopped_;
+    return wants_merge() && !time_done && !stopped_;
   }
 
   /// One round: hand out tasks, take one answer. False when all is done.
@@ -142,12 +157,10 @@ class Campaign {
       if (!keeps_.empty()) {
         give_keep(*worker);
       } else if (!again_.empty()) {
-        pool_->give(*worker, again_.front());
+        give_explore(*worker, again_.front().index, again_.front().crashed);
         again_.pop_front();
       } else if (wants_more()) {
-        pool_->give(
-            *worker,
-            {{"do", "explore"}, {"index", next_index_++}, {"crashed", nlohmann::json::array()}});
+        give_explore(*worker, next_index_++, {});
       } else {
         break;
       }
@@ -162,13 +175,34 @@ class Campaign {
     return true;
   }
 
+  void give_explore(std::size_t worker,
+                    std::uint64_t index,
+                    const std::vector<std::uint64_t>& crashed) {
+    // A clock ends histories only where a clock is asked for.
+    const double left = options_.seconds_max == 0 ? never : options_.seconds_max - seconds();
+    pool_->give(
+        worker,
+        {{"do", "explore"}, {"index", index}, {"crashed", crashed}, {"seconds_left", left}});
+  }
+
+  /// What is left of the time for shrinking: a case that is found at the end of `--time` may still
+  /// take a quarter of it.
+  double shrink_seconds() const {
+    if (options_.seconds_max == 0) {
+      return shrink_seconds_max;
+    }
+    const double left = 1.25 * options_.seconds_max + 1 - seconds();
+    return std::clamp(left, 1.0, shrink_seconds_max);
+  }
+
   void give_keep(std::size_t worker) {
-    const auto number = ++cases_given_;
+    const auto number = keeps_.front().number;
     pool_->give(worker,
                 {{"do", "keep"},
                  {"number", number},
                  {"directory", (options_.out / fmt::format("case-{:04}", number)).string()},
                  {"shrink", keeps_.front().shrink},
+                 {"shrink_seconds", shrink_seconds()},
                  {"failure", keeps_.front().failure}});
     keeps_.pop_front();
     ++shrinking_;
@@ -205,12 +239,11 @@ class Campaign {
     POWERCUT_CHECK(event.end.code != harness_bug_code,
                    "a worker found a bug in the harness (above)");
     auto crashed = event.task.at("crashed").get<std::vector<std::uint64_t>>();
-    const bool in_state = options_.device == DeviceKind::memory && event.where.index == index &&
-                          event.where.state > 0 && event.end.signal != SIGKILL &&
-                          crashed.size() < crashes_max;
+    const bool in_state = in_memory() && event.where.index == index && event.where.state > 0 &&
+                          event.end.signal != SIGKILL && crashed.size() < crashes_max;
     if (in_state) {
       crashed.push_back(event.where.state);
-      again_.push_back({{"do", "explore"}, {"index", index}, {"crashed", crashed}});
+      again_.push_back({index, std::move(crashed)});
       return;
     }
     ExploreResult result;
@@ -268,7 +301,7 @@ class Campaign {
     }
     for (const auto& failure : result.failures) {
       if (seen_properties_.insert(failure.file.expect_property).second) {
-        keeps_.push_back({failure, options_.shrink});
+        add_keep(failure, options_.shrink);
       }
     }
   }
@@ -309,25 +342,59 @@ class Campaign {
 
   void take_case(const PoolEvent& event) {
     --shrinking_;
+    const std::uint32_t number = event.task.at("number");
+    const bool shrinks = event.task.at("shrink");
+    if (!event.answer && again_in_children(event)) {
+      return;
+    }
+    auto& slot = cases_[number];
     if (!event.answer || event.answer->contains("error")) {
-      ++summary_.undecided_states;
-      const std::string why = event.answer ? event.answer->at("error").get<std::string>()
-                                           : std::string("the worker that shrank a case died");
-      ++summary_.undecided_why[why];
-      return;
+      undecide(event.answer ? event.answer->at("error").get<std::string>()
+                            : fmt::format("the worker that replayed case {} died", number));
+    } else {
+      auto failure = event.answer->get<FailureCase>();
+      if (failure.reproduced == 0 && !shrinks) {
+        ++healed_;
+      } else {
+        failure.seconds_to_find = seconds();
+        seen_properties_.insert(failure.violation.property);
+        slot = std::move(failure);
+      }
     }
-    auto failure = event.answer->get<FailureCase>();
-    if (failure.reproduced == 0 && !event.task.at("shrink").get<bool>()) {
-      ++healed_;
-      std::error_code ignored;
-      fs::remove_all(failure.directory, ignored);
-      return;
+    if (!shrinks) {
+      --retrying_;
     }
-    failure.seconds_to_find = seconds();
-    ++summary_.causes;
-    seen_properties_.insert(failure.violation.property);
-    for (auto* observer : observers_) {
-      observer->case_kept(failure);
+    tell_cases();
+  }
+
+  /// A state near the one that failed may crash the cache, in memory the worker with it. The case
+  /// is tried once more, each state in a child of its own.
+  bool again_in_children(const PoolEvent& event) {
+    auto failure = event.task.at("failure").get<RawFailure>();
+    const std::uint32_t number = event.task.at("number");
+    if (!retried_cases_.insert(number).second) {
+      return false;
+    }
+    failure.isolate = in_memory();
+    keeps_.push_front({std::move(failure), event.task.at("shrink"), number});
+    return true;
+  }
+
+  void undecide(const std::string& why) {
+    ++summary_.undecided_states;
+    ++summary_.undecided_why[why];
+  }
+
+  /// Tells the cases that are done, in the order of their numbers.
+  void tell_cases() {
+    for (auto at = cases_.find(next_told_); at != cases_.end(); at = cases_.find(++next_told_)) {
+      if (at->second) {
+        ++summary_.causes;
+        for (auto* observer : observers_) {
+          observer->case_kept(*at->second);
+        }
+      }
+      cases_.erase(at);
     }
   }
 
@@ -394,6 +461,11 @@ class Campaign {
   struct Keep {
     RawFailure failure;
     bool shrink = true;
+    std::uint32_t number = 0;
+  };
+  struct Again {
+    std::uint64_t index = 0;
+    std::vector<std::uint64_t> crashed;
   };
 
   CampaignOptions options_;
@@ -402,10 +474,13 @@ class Campaign {
   RunSummary summary_;
   std::unique_ptr<Pool> pool_;
   std::deque<Keep> keeps_;
-  std::deque<nlohmann::json> again_;
+  std::deque<Again> again_;
+  std::map<std::uint32_t, std::optional<FailureCase>> cases_;  // done, and not told yet
+  std::set<std::uint32_t> retried_cases_;
   std::map<std::uint64_t, ExploreResult> results_;
   std::uint64_t next_index_ = 0, next_merge_ = 0;
-  std::uint32_t cases_given_ = 0, shrinking_ = 0, retried_ = 0, healed_ = 0;
+  std::uint32_t cases_given_ = 0, shrinking_ = 0, retried_ = 0, retrying_ = 0, healed_ = 0;
+  std::uint32_t next_told_ = 1;
   std::set<std::string> seen_properties_, unexplored_;
   std::map<std::string, std::set<std::string>> settings_;
   std::vector<std::string> left_out_;

@@ -1,6 +1,7 @@
 #include "runner/explore_task.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -24,22 +25,24 @@ class Exploration {
  public:
   Exploration(const CampaignOptions& options,
               const StageOptions& stage_options,
-              std::uint64_t index,
-              Whereabouts* whereabouts)
+              const ExploreTask& task)
       : options_(options),
         stage_options_(stage_options),
-        whereabouts_(whereabouts),
-        plan_(plan_history(options, index)) {
-    result_.index = index;
+        task_(task),
+        deadline_(std::chrono::steady_clock::now() +
+                  std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                      std::chrono::duration<double>(task.seconds_max))),
+        plan_(plan_history(options, task.index)) {
+    result_.index = task.index;
     result_.profile = plan_.profile.name;
   }
 
-  ExploreResult run(const std::vector<std::uint64_t>& crashed_states) {
+  ExploreResult run() {
     at(0);
     if (!prepare()) {
       return std::move(result_);
     }
-    run_states(crashed_states);
+    run_states();
     for (const auto* property : experiment_->claimed()) {
       auto& count = result_.properties[std::string(property->name())];
       count.holds += result_.states - count.violated - count.undecided;
@@ -49,8 +52,8 @@ class Exploration {
 
  private:
   void at(std::uint64_t state) {
-    if (whereabouts_ != nullptr) {
-      *whereabouts_ = {plan_.index, state};
+    if (task_.whereabouts != nullptr) {
+      *task_.whereabouts = {plan_.index, state};
     }
   }
 
@@ -66,18 +69,36 @@ class Exploration {
     }
     stage_ = std::move(*stage);
     plan_commands(options_, stage_->target().traits(), plan_);
+    if (!record()) {
+      return false;
+    }
+    auto judgement = experiment_->judge_run();
+    if (judgement.verdict != properties::Verdict::violated && !experiment_->recording().death) {
+      return true;
+    }
+    // A wrong answer while recording needs no crash state at all.
+    if (stage_->target().traits().deterministic) {
+      if (!record()) {
+        return false;
+      }
+      keep_confirmed(judgement, experiment_->judge_run());
+    }
+    if (came_from_the_disk(judgement)) {
+      return true;
+    }
+    const std::uint32_t end = experiment_->recording().log.size();
+    count(judgement, {{faultfs::CutKind::kill, end, false}, {}});
+    return true;
+  }
+
+  bool record() {
+    experiment_.reset();
     auto made =
         Experiment::record(*stage_, plan_.config, plan_.profile, plan_.seed, plan_.commands);
     if (!made) {
       return trouble(made.error().message);
     }
     experiment_ = std::move(*made);
-    const auto& log = experiment_->recording().log;
-    // A wrong answer while recording needs no crash state at all.
-    if (const auto judgement = experiment_->judge_run();
-        judgement.verdict == properties::Verdict::violated && !came_from_the_disk(judgement)) {
-      count(judgement, {{faultfs::CutKind::kill, log.size(), false}, {}});
-    }
     return true;
   }
 
@@ -102,7 +123,7 @@ class Exploration {
     return false;
   }
 
-  void run_states(const std::vector<std::uint64_t>& crashed_states) {
+  void run_states() {
     ExplorerOptions explorer_options;
     explorer_options.name = options_.explorer;
     explorer_options.seed = faultfs::mix(plan_.seed, explorer_part);
@@ -115,13 +136,20 @@ class Exploration {
       if (!plan) {
         break;
       }
-      if (std::ranges::find(crashed_states, number) != crashed_states.end()) {
+      if (std::chrono::steady_clock::now() >= deadline_) {
+        result_.unexplored.emplace_back("the rest of the histories that --time ended");
+        break;
+      }
+      if (std::ranges::find(task_.crashed, number) != task_.crashed.end()) {
         crashed(*plan);
         // What it read before it died is not known: it may have been anything.
         result_.covered += (*explorer)->observed((*explorer)->undecided());
         continue;
       }
       at(number);
+      if (options_.before_state) {
+        options_.before_state(plan_.index, number);
+      }
       if (!run_state(*plan, **explorer)) {
         break;
       }
@@ -146,8 +174,42 @@ class Exploration {
     for (const auto& [gate, refusals] : state->seen.gate_refusals) {
       result_.gate_refusals[gate] += refusals;
     }
+    if (!confirm(plan, state->judgement)) {
+      return false;
+    }
     count(state->judgement, plan);
     return true;
+  }
+
+  /// Runs a state again that would be the first of its history to break a property.
+  bool confirm(const faultfs::CrashPlan& plan, properties::Judgement& judgement) {
+    const bool news = std::ranges::any_of(judgement.violations, [&](const auto& violation) {
+      return result_.properties[violation.property].violated == 0;
+    });
+    if (!news) {
+      return true;
+    }
+    auto again = experiment_->run(plan);
+    if (!again) {
+      return trouble(again.error().message);
+    }
+    keep_confirmed(judgement, again->judgement);
+    return true;
+  }
+
+  /// What `again` does not show too is undecided: a process killed by somebody else, a lost race.
+  static void keep_confirmed(properties::Judgement& judgement, const properties::Judgement& again) {
+    std::erase_if(judgement.violations, [&](const properties::Violation& violation) {
+      const bool shown = violates(again, violation.property);
+      if (!shown) {
+        judgement.undecided.push_back(fmt::format(
+            "{}: seen once, and not when tried again: {}", violation.property, violation.observed));
+      }
+      return !shown;
+    });
+    if (judgement.verdict == properties::Verdict::violated && judgement.violations.empty()) {
+      judgement.verdict = properties::Verdict::undecided;
+    }
   }
 
   void count(const properties::Judgement& judgement, const faultfs::CrashPlan& plan) {
@@ -214,7 +276,8 @@ class Exploration {
 
   const CampaignOptions& options_;
   StageOptions stage_options_;
-  Whereabouts* whereabouts_;
+  const ExploreTask& task_;
+  std::chrono::steady_clock::time_point deadline_;
   HistoryPlan plan_;
   ExploreResult result_;
   std::unique_ptr<Stage> stage_;
@@ -225,10 +288,8 @@ class Exploration {
 
 ExploreResult explore(const CampaignOptions& options,
                       const StageOptions& stage_options,
-                      std::uint64_t index,
-                      const std::vector<std::uint64_t>& crashed,
-                      Whereabouts* whereabouts) {
-  return Exploration(options, stage_options, index, whereabouts).run(crashed);
+                      const ExploreTask& task) {
+  return Exploration(options, stage_options, task).run();
 }
 
 void to_json(nlohmann::json& json, const RawFailure& failure) {

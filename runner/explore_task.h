@@ -39,14 +39,22 @@ struct Whereabouts {
   std::uint64_t state = 0;  ///< crash states begun; 0: recording
 };
 
-/// Explores history `index`: records it, then runs the explorer's plans. Failures of properties are
-/// collected, one of each. `crashed`: numbers of states in which an earlier worker died; they are
-/// not run again but reported as failures of `process_survives`.
+/// Which history, and how far.
+struct ExploreTask {
+  std::uint64_t index = 0;
+  /// Numbers of states in which an earlier worker died; they are not run again but reported as
+  /// failures of `process_survives`.
+  std::vector<std::uint64_t> crashed = {};
+  double seconds_max = 1e9;            ///< the states that are not run by then are left out
+  Whereabouts* whereabouts = nullptr;  ///< kept up to date; may be null
+};
+
+/// Records a history, then runs the explorer's plans. Failures of properties are collected, one of
+/// each. A violation counts when a second try shows it too; one that does not come again is
+/// undecided.
 [[nodiscard]] ExploreResult explore(const CampaignOptions& options,
                                     const StageOptions& stage_options,
-                                    std::uint64_t index,
-                                    const std::vector<std::uint64_t>& crashed,
-                                    Whereabouts* whereabouts);
+                                    const ExploreTask& task);
 
 void to_json(nlohmann::json& json, const ExploreResult& result);
 void from_json(const nlohmann::json& json, ExploreResult& result);

@@ -1,6 +1,7 @@
 #include "runner/keep_task.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
@@ -14,9 +15,19 @@ namespace {
 
 using faultfs::fail;
 
-/// Bounds of shrinking: where a state costs a tenth of a second, fewer are spent.
-ShrinkOptions shrink_options(bool deterministic) {
-  return deterministic ? ShrinkOptions{60000, 60} : ShrinkOptions{700, 150};
+/// What a crash state costs decides how many of them shrinking may spend.
+struct Cost {
+  std::uint64_t states_max, states_per_search;
+};
+
+Cost cost_of(bool deterministic, DeviceKind device, bool isolate) {
+  if (!deterministic) {
+    return {700, 10};
+  }
+  if (device == DeviceKind::fuse) {
+    return {2000, 40};
+  }
+  return isolate ? Cost{4000, 100} : Cost{20000, 600};
 }
 
 class Keeper {
@@ -34,66 +45,148 @@ class Keeper {
     case_.commands_before = commands_of(failure.file).size();
     case_.fates_before = failure.file.plan.fates.size();
     deterministic_ = failure.file.config.target == "engine";
+    deadline_ = std::chrono::steady_clock::now() +
+                std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                    std::chrono::duration<double>(keep.shrink_seconds));
   }
 
   faultfs::Result<FailureCase> run() {
     auto profile = faultfs::find_profile(raw_.file.profile);
     POWERCUT_CHECK(profile.has_value(), "profile {}", raw_.file.profile);
-    std::optional<scenarios::Recording> recording;
-    if (!raw_.recording_directory.empty()) {
-      auto loaded = load_recording(raw_.file, raw_.recording_directory);
-      if (!loaded) {
-        return fail(loaded.error().message);
+    profile_ = *profile;
+    commands_ = commands_of(raw_.file);
+    plan_ = raw_.file.plan;
+    if (auto status = replay(); !status) {
+      return fail(status.error().message);
+    }
+    if (case_.reproduced == 0) {
+      if (!keep_.shrink) {
+        case_.violation.property = raw_.file.expect_property;
+        return std::move(case_);
       }
-      recording = std::move(*loaded);
+      case_.not_shrunk = "no replay showed it again";
+    } else if (keep_.shrink) {
+      if (auto status = shrink_and_replay(); !status) {
+        return fail(status.error().message);
+      }
     }
-    ProberOptions prober_options;
-    prober_options.stage = stage_options_;
-    prober_options.isolate = raw_.isolate;
-    prober_options.states_per_search = deterministic_ ? 600 : 10;
-    Prober prober(prober_options,
-                  raw_.file.config,
-                  *profile,
-                  raw_.file.seed,
-                  raw_.file.expect_property,
-                  std::move(recording));
-    if (auto status = shrink_case(prober); !status) {
-      return fail(status.error().message);
-    }
-    if (auto status = replay(prober); !status) {
-      return fail(status.error().message);
-    }
-    if (auto status = write_case(prober); !status) {
+    if (auto status = write_case(); !status) {
       return fail(status.error().message);
     }
     return std::move(case_);
   }
 
  private:
-  faultfs::Status shrink_case(Prober& prober) {
-    commands_ = commands_of(raw_.file);
-    plan_ = raw_.file.plan;
-    if (!keep_.shrink) {
-      return {};
+  /// The prober of the device the case was found on. Made when first asked for.
+  faultfs::Result<Prober*> prober() {
+    if (!prober_) {
+      std::optional<scenarios::Recording> recording;
+      if (!raw_.recording_directory.empty()) {
+        auto loaded = load_recording(raw_.file, raw_.recording_directory);
+        if (!loaded) {
+          return fail(loaded.error().message);
+        }
+        recording = std::move(*loaded);
+      }
+      prober_ = make_prober(stage_options_.device, raw_.isolate, std::move(recording));
     }
-    auto shrunk = shrink(prober, commands_, {plan_, raw_.log_size}, shrink_options(deterministic_));
+    return prober_.get();
+  }
+
+  [[nodiscard]] std::unique_ptr<Prober> make_prober(
+      DeviceKind device,
+      bool isolate,
+      std::optional<scenarios::Recording> recording = std::nullopt) const {
+    ProberOptions options;
+    options.stage = stage_options_;
+    options.stage.device = device;
+    options.isolate = isolate;
+    options.states_per_search = cost_of(deterministic_, device, isolate).states_per_search;
+    options.deadline = deadline_;
+    return std::make_unique<Prober>(options,
+                                    raw_.file.config,
+                                    profile_,
+                                    raw_.file.seed,
+                                    raw_.file.expect_property,
+                                    std::move(recording));
+  }
+
+  faultfs::Status shrink_and_replay() {
+    auto in_memory = shrink_in_memory();
+    if (!in_memory) {
+      return fail(in_memory.error().message);
+    }
+    if (!*in_memory) {
+      auto prober = this->prober();
+      if (!prober) {
+        return fail(prober.error().message);
+      }
+      const Cost cost = cost_of(deterministic_, stage_options_.device, raw_.isolate);
+      if (auto status = shrink_with(**prober, cost); !status) {
+        return status;
+      }
+    }
+    return replay();
+  }
+
+  /// A case found on a mounted device that shows in memory too is shrunk there, where a crash state
+  /// costs a hundredth, each in a child of its own. False where that did not lead to a smaller case
+  /// that fails on the mounted device as well.
+  faultfs::Result<bool> shrink_in_memory() {
+    if (!deterministic_ || stage_options_.device == DeviceKind::memory) {
+      return false;
+    }
+    prober_.reset();  // a mounted device has threads, and children are forked from one only
+    auto memory = make_prober(DeviceKind::memory, true);
+    auto broken = memory->breaks(commands_, plan_);
+    if (!broken || !*broken) {
+      return broken;
+    }
+    const auto commands = commands_;
+    const auto plan = plan_;
+    if (auto status = shrink_with(*memory, cost_of(true, DeviceKind::memory, true)); !status) {
+      return fail(status.error().message);
+    }
+    memory.reset();
+    auto prober = this->prober();
+    if (!prober) {
+      return fail(prober.error().message);
+    }
+    auto confirmed = (*prober)->breaks(commands_, plan_);
+    if (!confirmed || !*confirmed) {
+      commands_ = commands;
+      plan_ = plan;
+    }
+    return confirmed;
+  }
+
+  faultfs::Status shrink_with(Prober& prober, const Cost& cost) {
+    const std::chrono::duration<double> left = deadline_ - std::chrono::steady_clock::now();
+    const ShrinkOptions options{cost.states_max, left.count()};
+    auto shrunk = shrink(prober, commands_, {plan_, raw_.log_size}, options);
     if (!shrunk) {
       return fail(shrunk.error().message);
     }
     commands_ = shrunk->commands;
     plan_ = shrunk->plan;
     case_.each_fate_needed = shrunk->each_fate_needed;
+    case_.not_shrunk =
+        shrunk->finished ? "" : fmt::format("stopped after {} crash states", shrunk->states);
     return {};
   }
 
-  faultfs::Status replay(Prober& prober) {
+  faultfs::Status replay() {
+    auto prober = this->prober();
+    if (!prober) {
+      return fail(prober.error().message);
+    }
     case_.file.plan = plan_;
     if (commands_ != commands_of(raw_.file)) {
       case_.file.commands = commands_;
-      case_.file.scenario = raw_.file.scenario;
     }
-    for (; case_.replays < keep_.replays; ++case_.replays) {
-      auto broken = prober.breaks(commands_, plan_);
+    case_.reproduced = 0;
+    for (case_.replays = 0; case_.replays < keep_.replays; ++case_.replays) {
+      auto broken = (*prober)->breaks(commands_, plan_);
       if (!broken) {
         return fail(broken.error().message);
       }
@@ -102,8 +195,12 @@ class Keeper {
     return {};
   }
 
-  faultfs::Status write_case(Prober& prober) {
-    auto experiment = prober.experiment(commands_);
+  faultfs::Status write_case() {
+    auto prober = this->prober();
+    if (!prober) {
+      return fail(prober.error().message);
+    }
+    auto experiment = (*prober)->experiment(commands_);
     if (!experiment) {
       return fail(experiment.error().message);
     }
@@ -143,19 +240,20 @@ class Keeper {
   }
 
   faultfs::Status look(Experiment& experiment) {
-    if (raw_.isolate) {
+    if (raw_.file.expect_property == "process_survives" &&
+        stage_options_.device == DeviceKind::memory) {
       // Looking would kill this process: say what the parent saw.
       case_.recording = experiment.recording();
       case_.seen.point = plan_.point;
       case_.seen.started = scenarios::Outcome::lost;
-      case_.violation.property = raw_.file.expect_property;
-      case_.violation.claim = "The cache's process goes on, whatever it finds on its disk.";
-      case_.violation.observed = "the process died while it recovered or served this state";
-      case_.violation.allowed = "a miss for anything it cannot use";
+      describe(experiment,
+               "the process died while it recovered or served this state",
+               "answers, or a refusal");
       return {};
     }
     // A target that is not deterministic may need more than one try to fail again.
-    for (int attempt = 0; attempt < 5; ++attempt) {
+    const int tries = case_.reproduced == 0 ? 1 : 5;
+    for (int attempt = 0; attempt < tries; ++attempt) {
       auto broken = observe(experiment, case_.file, case_);
       if (!broken) {
         return fail(broken.error().message);
@@ -164,9 +262,28 @@ class Keeper {
         return {};
       }
     }
-    case_.violation.property = raw_.file.expect_property;
-    case_.violation.observed = "seen once, and not again in 5 tries";
+    describe(experiment,
+             fmt::format("seen while exploring, and again in {} of {} replays; the run shown here "
+                         "held",
+                         case_.reproduced,
+                         case_.replays),
+             "a violation that shows each time, or none");
     return {};
+  }
+
+  /// A violation nobody can show again, by what is known of its property.
+  void describe(const Experiment& experiment,
+                const std::string& observed,
+                const std::string& allowed) {
+    case_.violation = {};
+    case_.violation.property = raw_.file.expect_property;
+    case_.violation.observed = observed;
+    case_.violation.allowed = allowed;
+    for (const auto* property : experiment.claimed()) {
+      if (property->name() == raw_.file.expect_property) {
+        case_.violation.claim = property->claim();
+      }
+    }
   }
 
   std::string confirm() {
@@ -207,6 +324,9 @@ class Keeper {
   RawFailure raw_;
   KeepOptions keep_;
   bool deterministic_ = true;
+  std::chrono::steady_clock::time_point deadline_;
+  faultfs::DeviceProfile profile_;
+  std::unique_ptr<Prober> prober_;
   FailureCase case_;
   std::vector<scenarios::Command> commands_;
   faultfs::CrashPlan plan_;
@@ -260,6 +380,7 @@ void to_json(nlohmann::json& json, const FailureCase& failure) {
           {"commands_before", failure.commands_before},
           {"fates_before", failure.fates_before},
           {"each_fate_needed", failure.each_fate_needed},
+          {"not_shrunk", failure.not_shrunk},
           {"reproduced", failure.reproduced},
           {"replays", failure.replays},
           {"device_used", failure.device_used},
@@ -283,6 +404,7 @@ void from_json(const nlohmann::json& json, FailureCase& failure) {
   failure.commands_before = json.at("commands_before");
   failure.fates_before = json.at("fates_before");
   failure.each_fate_needed = json.at("each_fate_needed");
+  failure.not_shrunk = json.at("not_shrunk");
   failure.reproduced = json.at("reproduced");
   failure.replays = json.at("replays");
   failure.device_used = json.at("device_used");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -36,6 +37,7 @@ bool same_target(const scenarios::TargetConfig& a, const scenarios::TargetConfig
 
 std::vector<KnownCase> failing_cases(const CampaignOptions& options) {
   std::vector<KnownCase> cases;
+  std::set<std::string> texts;
   auto runs = sorted_entries(options.out.parent_path());
   std::ranges::reverse(runs);
   for (const auto& run : runs) {
@@ -43,6 +45,9 @@ std::vector<KnownCase> failing_cases(const CampaignOptions& options) {
       auto file = load_case(directory / "plan.txt");
       if (!file || !file->expect_violated || !same_target(file->config, options.config)) {
         continue;
+      }
+      if (!texts.insert(to_text(*file)).second) {
+        continue;  // a run that tried it again kept it again
       }
       const std::string recording = file->log_file ? directory.string() : std::string();
       cases.push_back({std::move(*file), directory, recording});

@@ -39,6 +39,8 @@ struct FailureCase {
   std::vector<properties::Violation> others;
   std::size_t commands_before = 0, fates_before = 0;  ///< before shrinking
   bool each_fate_needed = false;  ///< undoing any one makes the claim hold (checked)
+  std::string
+      not_shrunk;  ///< why shrinking did not run, or stopped early; empty: it came to its end
   std::uint32_t reproduced = 0, replays = 0;
   double seconds_to_find = 0;
   std::string device_used;          ///< "memory", "fuse"

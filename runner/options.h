@@ -33,6 +33,8 @@ struct CampaignOptions {
   std::filesystem::path out = "run";  ///< a numbered directory is made below it when a case is kept
   std::string command_line;
   std::string commit;
+  /// Called in a worker before each crash state; for tests, whose workers die here.
+  std::function<void(std::uint64_t index, std::uint64_t state)> before_state;
   /// Renders a failure, without and with colour; `reports` gives it (runner sees no report).
   std::function<std::string(const FailureCase&, bool color)> render;
 };

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -16,10 +18,24 @@ namespace runner {
 namespace {
 
 constexpr std::size_t jobs_max = 256;
+constexpr std::chrono::seconds end_max{10};
 
 int cpu_of(std::size_t number) {
   const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   return cpus > 0 ? static_cast<int>(number % static_cast<std::size_t>(cpus)) : -1;
+}
+
+/// How a worker that closed its socket ended; one that goes on without it is killed.
+WorkerEnd end_of(Worker& worker) {
+  const auto deadline = std::chrono::steady_clock::now() + end_max;
+  while (std::chrono::steady_clock::now() < deadline) {
+    if (auto end = worker.poll()) {
+      return *end;
+    }
+    // pause: the end of a worker has no descriptor to wait for; the loop is bounded
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return worker.kill();
 }
 
 }  // namespace
@@ -86,6 +102,7 @@ bool Pool::busy() const {
 }
 
 void Pool::give(std::size_t worker, nlohmann::json task) {
+  where_[worker] = {};  // of the task before, perhaps of another history
   // A send that fails means that the worker is dead: `wait` will see that too.
   send_message(slots_[worker].worker->descriptor(), task);
   slots_[worker].task = std::move(task);
@@ -115,7 +132,7 @@ std::optional<PoolEvent> Pool::wait(int milliseconds) {
     event.answer = receive_message(polled[at].fd);
     if (!event.answer) {
       event.where = where_[event.worker];
-      event.end = slot.worker->wait();
+      event.end = end_of(*slot.worker);
       auto restarted = start(event.worker);
       POWERCUT_CHECK(restarted.has_value(),
                      "a dead worker could not be replaced: {}",

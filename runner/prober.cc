@@ -142,6 +142,10 @@ Hint Prober::found(const std::vector<scenarios::Command>& commands,
   return {plan, failing_.experiment->recording().log.size()};
 }
 
+bool Prober::late() const {
+  return std::chrono::steady_clock::now() >= options_.deadline;
+}
+
 faultfs::Result<bool> Prober::breaks_here(Experiment& experiment, const faultfs::CrashPlan& plan) {
   if (!experiment.model().check(plan)) {
     return false;
@@ -157,8 +161,27 @@ faultfs::Result<bool> Prober::breaks_here(Experiment& experiment, const faultfs:
   return violates(result->judgement, property_);
 }
 
+bool Prober::dies_recording(const std::vector<scenarios::Command>& commands) {
+  const bool known = (failing_.experiment && commands == failing_.commands) ||
+                     (trial_.experiment && commands == trial_.commands);
+  if (!options_.isolate || known) {
+    return false;
+  }
+  const pid_t child = fork();
+  if (child == 0) {
+    _exit(experiment(commands) ? 0 : 1);
+  }
+  int status = 0;
+  while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFSIGNALED(status);
+}
+
 faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios::Command>& commands,
                                                     const Hint& hint) {
+  if (dies_recording(commands)) {
+    return std::optional<Hint>();
+  }
   auto made = experiment(commands);
   if (!made) {
     return faultfs::fail(made.error().message);
@@ -191,7 +214,7 @@ faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios:
     explorer_options.seed = faultfs::mix(seed_, search_part);
     auto explorer = make_explorer(experiment.model(), explorer_options);
     const std::uint64_t share = name == std::string_view("bounded") ? left / 2 : left;
-    for (std::uint64_t count = 0; explorer && count < share; ++count, --left) {
+    for (std::uint64_t count = 0; explorer && count < share && !late(); ++count, --left) {
       const auto plan = (*explorer)->next();
       if (!plan) {
         break;
@@ -210,6 +233,9 @@ faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios:
 
 faultfs::Result<bool> Prober::breaks(const std::vector<scenarios::Command>& commands,
                                      const faultfs::CrashPlan& plan) {
+  if (dies_recording(commands)) {
+    return false;
+  }
   auto made = experiment(commands);
   if (!made) {
     return faultfs::fail(made.error().message);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,10 +13,13 @@ namespace runner {
 
 struct ProberOptions {
   StageOptions stage;
-  /// Each crash state in a forked child, so that a cache in this process that crashes is only a
-  /// finding (`process_survives`). Memory device only, while this process has one thread.
+  /// Each recording is tried, and each crash state run, in a forked child, so that a cache in this
+  /// process that crashes is only a finding (`process_survives`). Memory device only, while this
+  /// process has one thread.
   bool isolate = false;
   std::uint64_t states_per_search = 600;  ///< crash states tried for one list of commands
+  /// Searches end here, finding nothing: a bound for slow targets.
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
 };
 
 /// A crash state seen before, and the log it was in: searches begin near it.
@@ -66,6 +70,8 @@ class Prober {
   /// Remembers the experiment of `commands`, in which `plan` breaks the property.
   Hint found(const std::vector<scenarios::Command>& commands, const faultfs::CrashPlan& plan);
   faultfs::Result<bool> breaks_here(Experiment& experiment, const faultfs::CrashPlan& plan);
+  [[nodiscard]] bool late() const;
+  [[nodiscard]] bool dies_recording(const std::vector<scenarios::Command>& commands);
 
   ProberOptions options_;
   scenarios::TargetConfig config_;
