@@ -27,7 +27,9 @@ std::string target_text(const scenarios::TargetConfig& config) {
 void write_headline(const FailureCase& failure, Page& page) {
   const std::string name = fmt::format("  {}  ", padded(failure.violation.property, 15));
   const std::string device = fmt::format(" · {}", failure.file.profile);
-  const std::string number = fmt::format("    case {}", failure.number);
+  // A replay of a file belongs to no run, in which it would have a number.
+  const std::string number =
+      failure.number == 0 ? std::string() : fmt::format("    case {}", failure.number);
   const std::string what =
       fmt::format("{} · {}", failure.file.scenario, target_text(failure.file.config));
   const std::size_t taken = 4 + columns_of(name) + columns_of(device) + columns_of(number);

@@ -431,11 +431,9 @@ class Campaign {
     }
     if (retried_ > 0) {
       summary_.notes.push_back(
-          fmt::format("{} failing case{} of earlier runs tried first: {} hold{} now",
+          fmt::format("failing cases of earlier runs, tried first: {}; of these hold now: {}",
                       retried_,
-                      retried_ == 1 ? "" : "s",
-                      healed_,
-                      healed_ == 1 ? "s" : ""));
+                      healed_));
     }
     const bool violated = summary_.violated_states > 0 || summary_.causes > 0;
     summary_.exit_code = violated                                                ? 1

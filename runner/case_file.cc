@@ -1,8 +1,10 @@
 #include "runner/case_file.h"
 
+#include <cerrno>
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -119,6 +121,9 @@ Status check_whole(const std::multiset<std::string>& seen, const CaseFile& file)
   if (seen.count("cut") + seen.count("kill") != 1) {
     return fail("exactly one \"cut …\" or \"kill …\" line must say where the run ended");
   }
+  if (auto status = scenarios::check(file.config); !status) {
+    return status;
+  }
   if (file.commands.empty()) {
     for (const auto& scenario : scenarios::named_scenarios()) {
       if (scenario.name == file.scenario) {
@@ -128,7 +133,17 @@ Status check_whole(const std::multiset<std::string>& seen, const CaseFile& file)
     return fail(
         fmt::format("there are no \"do\" lines, and \"{}\" is no named scenario", file.scenario));
   }
-  return scenarios::check(file.config);
+  return {};
+}
+
+/// A line as a message may hold it, whatever is in the file.
+std::string shown(std::string_view line) {
+  constexpr std::size_t characters_max = 40;
+  std::string text;
+  for (const char character : line.substr(0, characters_max)) {
+    text += character >= ' ' && character <= '~' ? character : '?';
+  }
+  return line.size() > characters_max ? text + "…" : text;
 }
 
 }  // namespace
@@ -172,7 +187,7 @@ faultfs::Result<CaseFile> parse_case(std::string_view text) {
       if (words.size() != 2 || words[0] != "crash-plan" || words[1] != "1") {
         return fail(fmt::format("line {}: \"{}\" is not \"{}\", with which every plan begins",
                                 number,
-                                line,
+                                shown(line),
                                 first_line));
       }
       versioned = true;
@@ -193,9 +208,15 @@ faultfs::Result<CaseFile> parse_case(std::string_view text) {
 }
 
 faultfs::Result<CaseFile> load_case(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    return fail(fmt::format("{} cannot be read", file.string()));
+  std::error_code ignored;
+  errno = EISDIR;  // a stream opens a directory, and throws when it is read
+  std::ifstream stream;
+  if (!std::filesystem::is_directory(file, ignored)) {
+    stream.open(file, std::ios::binary);
+  }
+  if (!stream.is_open()) {
+    return fail(fmt::format(
+        "{} cannot be read: {}", file.string(), std::generic_category().message(errno)));
   }
   const std::string text((std::istreambuf_iterator<char>(stream)),
                          std::istreambuf_iterator<char>());

@@ -17,6 +17,7 @@
 #include "runner/commit.h"
 #include "runner/device_commands.h"
 #include "runner/doctor.h"
+#include "runner/paths.h"
 #include "runner/replay.h"
 #include "runner/target_list.h"
 #include "scenarios/generate.h"
@@ -50,6 +51,12 @@ bool wants_color(const std::string& word) {
          (word == "auto" && on_terminal() && std::getenv("NO_COLOR") == nullptr);
 }
 
+void add_color_option(CLI::App& app, std::string& word) {
+  app.add_option("--color", word, "auto, always, never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+}
+
 void add_target_options(CLI::App& app, RunWords& words) {
   auto& config = words.options.config;
   app.add_option("--target", config.target, "engine, squid, command (see `powercut targets`)")
@@ -81,18 +88,21 @@ void add_search_options(CLI::App& app, RunWords& words) {
   app.add_option("--deviations", options.deviations_max, "explorer bounded: at most this many")
       ->capture_default_str();
   app.add_option("--seed", words.seed, "0x… or decimal (default: drawn, and printed)");
-  app.add_option("--states", options.states_max, "end after this many crash states");
+  app.add_option("--states", options.states_max, "end after this many crash states")
+      ->check(CLI::PositiveNumber);
   app.add_option(
-      "--states-per-history", options.states_per_history, "crash states of one recorded history");
+         "--states-per-history", options.states_per_history, "crash states of one recorded history")
+      ->check(CLI::PositiveNumber);
   app.add_option(
       "--time", words.time, "end after this long: 60s, 10m (default 60s without --states)");
-  app.add_option("--jobs", options.jobs, "worker processes (default: one per CPU)");
+  app.add_option("--jobs", options.jobs, "worker processes (default: one per CPU)")
+      ->check(CLI::Range(1, 256));
   app.add_flag("--stop-at-first", options.stop_at_first, "end when the first case is kept");
   app.add_option("--out", options.out, "where cases are kept")->capture_default_str();
   app.add_option("--json", words.json, "write the run as JSON lines");
   app.add_option("--junit", words.junit, "write JUnit XML");
   app.add_flag("--report-gates", words.report_gates, "print how often each gate refused something");
-  app.add_option("--color", words.color, "auto, always, never")->capture_default_str();
+  add_color_option(app, words.color);
 }
 
 faultfs::Result<double> parse_seconds(const std::string& text) {
@@ -192,6 +202,25 @@ faultfs::Result<DeviceKind> device_of(const std::string& word, const std::string
   return faultfs::fail(fmt::format("--device {} is unknown; allowed: memory, fuse", word));
 }
 
+/// What will be written later is tried now: a run is not to end with nowhere to put its findings.
+faultfs::Status check_paths(const RunWords& words) {
+  const auto& options = words.options;
+  if (!options.config.program.empty() && options.device == DeviceKind::memory) {
+    return faultfs::fail(
+        "--program is for --device fuse: on the memory device the engine is part of powercut");
+  }
+  if (auto status = can_fill(options.out); !status) {
+    return faultfs::fail("--out " + status.error().message);
+  }
+  for (const auto& [option, file] : {std::pair("--json", words.json), {"--junit", words.junit}}) {
+    const auto status = file.empty() ? faultfs::Status{} : can_write(file);
+    if (!status) {
+      return faultfs::fail(fmt::format("{} {}", option, status.error().message));
+    }
+  }
+  return {};
+}
+
 /// Turns the words into options, or says what is wrong with them.
 faultfs::Status read_words(RunWords& words) {
   auto& options = words.options;
@@ -222,6 +251,9 @@ faultfs::Status read_words(RunWords& words) {
   if (options.jobs <= 0) {
     options.jobs = static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
   }
+  if (auto status = check_paths(words); !status) {
+    return status;
+  }
   return check_words(options);
 }
 
@@ -230,6 +262,11 @@ int run(RunWords& words, const ReportingSeam& reporting) {
     return complain(status.error().message, usage);
   }
   auto& options = words.options;
+  if (!options.config.program.empty()) {
+    if (auto status = can_execute(options.config.program); !status) {
+      return complain("undecided, because the program " + status.error().message, undecided);
+    }
+  }
   if (auto status = scenarios::available(options.config, options.device == DeviceKind::memory);
       !status) {
     return complain("undecided, because " + status.error().message, undecided);
@@ -283,7 +320,7 @@ void add_replay_options(CLI::App& app,
   app.add_option("--times", options.times, "how often")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  app.add_option("--color", color, "auto, always, never")->capture_default_str();
+  add_color_option(app, color);
 }
 
 int run_replay(ReplayOptions& options,
@@ -314,6 +351,50 @@ Examples
   powercut replay run/0001/case-0001/plan.txt      see a failure again
 Exit codes: 0 all claimed properties held, 1 violated, 2 usage, 3 nothing violated but something
 undecided, 70 a bug in powercut.)";
+
+constexpr std::pair<const char*, const char*> examples_of[] = {
+    {"run", R"(
+Examples
+  powercut run --states 20000 --seed 7             the same states on every machine
+  powercut run --preset squid --stop-at-first      see it find a hodgepodge
+  powercut run --device fuse --time 10m --jobs 2   processes, signals and a real mount
+  powercut run --junit run.xml --json run.jsonl    for a CI server
+A case found in the last moments may be shrunk for a quarter of --time more.)"},
+    {"replay", R"(
+Examples
+  powercut replay run/0001/case-0001               the directory, or the plan.txt in it
+  powercut replay my-plan.txt --times 10           a plan of your own, ten times
+  powercut replay run/0001/case-0001 --device fuse as a process on a real mount)"},
+    {"show", R"(
+Example
+  powercut show run/0001/case-0001                 its trace and its plan, judged by nobody)"},
+    {"targets", R"(
+Example
+  powercut targets                                 exit code 3: one of them cannot run here)"},
+    {"doctor", R"(
+Examples
+  powercut doctor                                  exit code 3: something is missing or left over
+  powercut doctor --clean                          remove what killed runs left)"},
+    {"bench", R"(
+Example
+  powercut bench memory --seconds 10 --jobs 1)"},
+};
+
+/// The first word must be a command; saying so beats what the parser says.
+faultfs::Status check_command(const CLI::App& app, int argc, const char* const* argv) {
+  if (argc < 2 || argv[1][0] == '-') {
+    return {};
+  }
+  std::vector<std::string> names;
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == argv[1]) {
+      return {};
+    }
+    names.push_back(command->get_name());
+  }
+  return faultfs::fail(
+      fmt::format("\"{}\" is no command; allowed: {}", argv[1], fmt::join(names, ", ")));
+}
 
 }  // namespace
 
@@ -347,10 +428,17 @@ int run_command_line(int argc, const char* const* argv, const ReportingSeam& rep
   doctor_app->add_flag("--clean", clean, "remove the leftovers");
   BenchOptions bench_options;
   auto* bench_app = app.add_subcommand("bench", "crash states per second: memory, fuse, squid");
-  bench_app->add_option("part", bench_options.parts, "memory, fuse, squid (default: all)");
+  bench_app->add_option("part", bench_options.parts, "memory, fuse, squid (default: all)")
+      ->check(CLI::IsMember({"memory", "fuse", "squid"}));
   bench_app->add_option("--seconds", bench_options.seconds, "for each part")->capture_default_str();
   bench_app->add_option("--jobs", bench_options.jobs, "worker processes (default: one per CPU)");
   auto device_verbs = add_device_commands(app);
+  for (const auto& [name, text] : examples_of) {
+    app.get_subcommand(name)->footer(text);
+  }
+  if (auto status = check_command(app, argc, argv); !status) {
+    return complain(status.error().message, usage);
+  }
 
   try {
     app.parse(argc, argv);

@@ -65,10 +65,10 @@ class Keeper {
         return std::move(case_);
       }
       case_.not_shrunk = "no replay showed it again";
-    } else if (keep_.shrink) {
-      if (auto status = shrink_and_replay(); !status) {
-        return fail(status.error().message);
-      }
+    } else if (!keep_.shrink) {
+      case_.not_shrunk = "this is how an earlier run kept it";
+    } else if (auto status = shrink_and_replay(); !status) {
+      return fail(status.error().message);
     }
     if (auto status = write_case(); !status) {
       return fail(status.error().message);

@@ -65,8 +65,8 @@ scenarios::Operation operation_of(const json& line) {
 
 faultfs::Result<std::string> read_text(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    return fail(fmt::format("{} cannot be read", file.string()));
+  if (!stream || !std::filesystem::is_regular_file(file)) {
+    return fail(fmt::format("{} cannot be read; allowed: the file a run kept", file.string()));
   }
   return std::string((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
 }

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -195,13 +196,16 @@ int show(const ReplayOptions& options, std::ostream& out, std::ostream& error) {
     error << "powercut: " << loaded.error().message << "\n";
     return usage;
   }
-  std::ifstream trace(loaded->directory / "trace.txt", std::ios::binary);
-  if (trace) {
+  std::error_code ignored;
+  const fs::path kept = loaded->directory / "trace.txt";
+  std::ifstream trace(kept, std::ios::binary);
+  const bool traced = trace.is_open() && fs::is_regular_file(kept, ignored);
+  if (traced) {
     out << std::string(std::istreambuf_iterator<char>(trace), std::istreambuf_iterator<char>())
         << "\n";
   }
   out << to_text(loaded->file);
-  if (trace) {
+  if (traced) {
     return held;
   }
   out << "\n";

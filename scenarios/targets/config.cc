@@ -21,6 +21,7 @@ constexpr std::array<std::string_view, 9> line_words = {
 constexpr std::uint64_t header_bytes = 16384;  // both stores keep this much before their slots
 constexpr std::uint32_t engine_slot_overhead = 128, squid_slot_overhead = 40;
 constexpr std::array<std::string_view, 3> targets = {"engine", "squid", "command"};
+constexpr std::uint64_t disk_bytes_max = 256U << 20U;  // every crash state is an image of it
 constexpr std::uint32_t slot_bytes_min = 1024, slot_bytes_max = 1U << 20U;
 constexpr std::uint64_t slots_min = 4;
 
@@ -86,6 +87,11 @@ faultfs::Status check_foreign(const TargetConfig& config) {
 }
 
 faultfs::Status check_sizes(const TargetConfig& config) {
+  if (config.disk_bytes > disk_bytes_max) {
+    return fail(fmt::format("disk {} is too large; allowed: up to {}",
+                            size_text(config.disk_bytes),
+                            size_text(disk_bytes_max)));
+  }
   if (!std::has_single_bit(config.slot_bytes) || config.slot_bytes < slot_bytes_min ||
       config.slot_bytes > slot_bytes_max) {
     return fail(fmt::format("slot {} is not allowed; allowed: a power of two from {} to {}",
