@@ -83,13 +83,22 @@ Names processes_of(const std::string& token) {
   return found;
 }
 
+/// Whether a living process made "powercut-<pid>-<what>": another run on this machine. What the
+/// killed ones made has none.
+bool lives_owner_of(const std::string& name) {
+  const std::size_t from = name.find('-');
+  const std::size_t to = name.find('-', from + 1);
+  return from != std::string::npos && to != std::string::npos &&
+         fs::exists("/proc/" + name.substr(from + 1, to - from - 1) + "/stat");
+}
+
 /// Names below `directory` that begin with powercut's name, or a cache's it starts.
 Names entries_of(const fs::path& directory) {
   Names found;
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(directory, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("powercut") || name.starts_with("squid")) {
+    if ((name.starts_with("powercut") && !lives_owner_of(name)) || name.starts_with("squid")) {
       found.insert(entry.path().string());
     }
   }

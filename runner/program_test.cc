@@ -179,7 +179,7 @@ TEST_F(Refusals, WordsOfACampaign) {
   expect_run({"--without-gate", "clown"}, 2, "'clown' is not a gate");
   expect_run({"--profile", "clown"}, 2, "there is no device profile \"clown\"; allowed: ssd_4k");
   expect_run({"--scenario", "clown"}, 2, "\"clown\" is no scenario; allowed: generated");
-  expect_run({"--explorer", "clown"}, 2, "\"clown\" is no explorer; allowed: prefix");
+  expect_run({"--explorer", "clown"}, 2, "\"clown\" is no explorer; allowed: kills, prefix");
   expect_run({"--device", "clown"}, 2, "--device clown is unknown; allowed: memory, fuse");
   expect_run({"--disk", "1000001"}, 2, "disk 1000001 is not allowed; allowed with slots of");
   expect_run({"--disk", "99999G"}, 2, "is too large; allowed: up to 256M");
