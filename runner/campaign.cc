@@ -56,7 +56,8 @@ nlohmann::json work(const CampaignOptions& options,
   KeepOptions keep;
   keep.number = task.at("number");
   keep.directory = task.at("directory").get<std::string>();
-  keep.shrink = task.at("shrink");
+  keep.known = task.at("known");
+  keep.shrink = options.shrink && !keep.known;
   keep.shrink_seconds = task.at("shrink_seconds");
   keep.replays = options.config.target == "engine" ? 3 : 5;
   keep.confirm_on_fuse = sandbox.has_value() && faultfs::mount::can_mount().has_value();
@@ -115,7 +116,7 @@ class Campaign {
       ++retried_;
       ++retrying_;
       const bool dies = file.file.expect_property == "process_survives";
-      add_keep({file.file, 0, file.recording_directory, dies && in_memory()}, false);
+      add_keep({file.file, 0, file.recording_directory, dies && in_memory()}, true);
     }
     return {};
   }
@@ -137,8 +138,8 @@ class Campaign {
   bool in_memory() const { return options_.device == DeviceKind::memory; }
 
   /// Cases are numbered in the order in which they are found, whoever is done with them first.
-  void add_keep(RawFailure failure, bool shrink) {
-    keeps_.push_back({std::move(failure), shrink, ++cases_given_});
+  void add_keep(RawFailure failure, bool known) {
+    keeps_.push_back({std::move(failure), known, ++cases_given_});
   }
 
   /// True while histories should be handed out: not before the cases of earlier runs are judged,
@@ -201,7 +202,7 @@ class Campaign {
                 {{"do", "keep"},
                  {"number", number},
                  {"directory", (options_.out / fmt::format("case-{:04}", number)).string()},
-                 {"shrink", keeps_.front().shrink},
+                 {"known", keeps_.front().known},
                  {"shrink_seconds", shrink_seconds()},
                  {"failure", keeps_.front().failure}});
     keeps_.pop_front();
@@ -301,7 +302,7 @@ class Campaign {
     }
     for (const auto& failure : result.failures) {
       if (seen_properties_.insert(failure.file.expect_property).second) {
-        add_keep(failure, options_.shrink);
+        add_keep(failure, false);
       }
     }
   }
@@ -343,7 +344,7 @@ class Campaign {
   void take_case(const PoolEvent& event) {
     --shrinking_;
     const std::uint32_t number = event.task.at("number");
-    const bool shrinks = event.task.at("shrink");
+    const bool known = event.task.at("known");
     if (!event.answer && again_in_children(event)) {
       return;
     }
@@ -353,7 +354,7 @@ class Campaign {
                             : fmt::format("the worker that replayed case {} died", number));
     } else {
       auto failure = event.answer->get<FailureCase>();
-      if (failure.reproduced == 0 && !shrinks) {
+      if (failure.reproduced == 0 && known) {
         ++healed_;
       } else {
         failure.seconds_to_find = seconds();
@@ -361,7 +362,7 @@ class Campaign {
         slot = std::move(failure);
       }
     }
-    if (!shrinks) {
+    if (known) {
       --retrying_;
     }
     tell_cases();
@@ -376,7 +377,7 @@ class Campaign {
       return false;
     }
     failure.isolate = in_memory();
-    keeps_.push_front({std::move(failure), event.task.at("shrink"), number});
+    keeps_.push_front({std::move(failure), event.task.at("known"), number});
     return true;
   }
 
@@ -458,7 +459,7 @@ class Campaign {
 
   struct Keep {
     RawFailure failure;
-    bool shrink = true;
+    bool known = false;  // by an earlier run
     std::uint32_t number = 0;
   };
   struct Again {

@@ -60,13 +60,13 @@ class Keeper {
       return fail(status.error().message);
     }
     if (case_.reproduced == 0) {
-      if (!keep_.shrink) {
+      if (keep_.known) {
         case_.violation.property = raw_.file.expect_property;
         return std::move(case_);
       }
       case_.not_shrunk = "no replay showed it again";
     } else if (!keep_.shrink) {
-      case_.not_shrunk = "this is how an earlier run kept it";
+      case_.not_shrunk = keep_.known ? "this is how an earlier run kept it" : "as it was found";
     } else if (auto status = shrink_and_replay(); !status) {
       return fail(status.error().message);
     }

@@ -13,6 +13,7 @@ struct KeepOptions {
   std::uint32_t number = 0;         ///< of the case
   std::filesystem::path directory;  ///< made, and filled
   bool shrink = true;
+  bool known = false;            ///< an earlier run kept it: written again only if it still fails
   double shrink_seconds = 60;    ///< at most; what is smallest by then is kept
   std::uint32_t replays = 3;     ///< 5 for targets that are not deterministic
   bool confirm_on_fuse = false;  ///< found in memory: run it once more on a mounted device
@@ -20,8 +21,8 @@ struct KeepOptions {
 
 /// Replays the failure, shrinks it and replays it again, renders its trace, and writes the case
 /// directory: trace.txt, plan.txt, writes.log, before.img, crash.img, history.jsonl, target.log. A
-/// failure that no replay shows again is not shrunk; with `shrink` false (a case of an earlier run)
-/// nothing is written then. Runs in a worker.
+/// failure that no replay shows again is not shrunk; of a known one nothing is written then. Runs
+/// in a worker.
 [[nodiscard]] faultfs::Result<FailureCase> keep_case(const CampaignOptions& options,
                                                      const StageOptions& stage_options,
                                                      const RawFailure& failure,
