@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <span>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -217,8 +217,8 @@ RC_GTEST_PROP(Classify, AnyConcatenationIsToldApart, ()) {
 }
 
 RC_GTEST_PROP(Classify, PiecesCoverAnyBytesWithoutGaps, (const std::vector<std::uint8_t>& input)) {
-  faultfs::Bytes bytes(input.size());
-  std::memcpy(bytes.data(), input.data(), input.size());
+  const auto given = std::as_bytes(std::span(input));
+  const faultfs::Bytes bytes(given.begin(), given.end());
   std::uint64_t at = 17;
   for (const Piece& piece : classify(bytes, 17)) {
     RC_ASSERT(piece.begin == at);
