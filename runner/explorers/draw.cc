@@ -39,7 +39,8 @@ faultfs::Fate garble(const faultfs::VolatileWrite& write, faultfs::Random& rando
 std::vector<std::uint32_t> crash_entries(const faultfs::WriteLog& log) {
   std::vector<std::uint32_t> entries;
   for (std::uint32_t number = 1; number <= log.size(); ++number) {
-    if (log.entry(number).kind != faultfs::EntryKind::mark) {
+    // Behind the last mark, the client knows that its last operation is done.
+    if (number == log.size() || log.entry(number).kind != faultfs::EntryKind::mark) {
       entries.push_back(number);
     }
   }

@@ -8,7 +8,8 @@
 
 namespace runner::explorers {
 
-/// The entries of `log` at which a run can end: every write, flush and discard.
+/// The entries of `log` at which a run can end: every write, flush and discard, and the last
+/// entry, whatever it is.
 [[nodiscard]] std::vector<std::uint32_t> crash_entries(const faultfs::WriteLog& log);
 
 /// Adds to `plan` that `write`, which comes after all its fates, was lost.

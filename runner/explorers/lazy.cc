@@ -34,11 +34,6 @@ class Lazy : public Explorer {
     for (const std::uint32_t entry : crash_entries(model.log())) {
       add_point(entry);
     }
-    const std::uint32_t last = model.log().size();
-    if (last > 0 && model.log().entry(last).kind == faultfs::EntryKind::mark) {
-      points_.push_back({faultfs::CutKind::power_cut, last, false});
-      kills_.push_back({{faultfs::CutKind::kill, last, false}, {}});
-    }
   }
 
   std::optional<faultfs::CrashPlan> next() override {
@@ -114,7 +109,8 @@ class Lazy : public Explorer {
     const faultfs::CrashPoint after{faultfs::CutKind::power_cut, entry, false};
     const auto open = model_.volatile_writes(after);
     const bool durable = open.empty() || open.back().entry != entry;
-    if (durable && model_.log().entry(entry).kind != faultfs::EntryKind::flush) {
+    const faultfs::EntryKind kind = model_.log().entry(entry).kind;
+    if (durable && (kind == faultfs::EntryKind::write || kind == faultfs::EntryKind::discard)) {
       points_.push_back({faultfs::CutKind::power_cut, entry, true});
     }
     points_.push_back(after);
