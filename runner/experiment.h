@@ -38,8 +38,8 @@ class Experiment {
   [[nodiscard]] faultfs::CrashModel& model() { return model_; }
   [[nodiscard]] const std::vector<const properties::Property*>& claimed() const { return claimed_; }
 
-  /// Makes and judges the crash state of `plan`, which must be legal, and notes which of `watch` the
-  /// cache reads.
+  /// Makes and judges the crash state of `plan`, which must be legal, and notes which of
+  /// `watch` the cache reads.
   [[nodiscard]] faultfs::Result<StateResult> run(
       const faultfs::CrashPlan& plan, const std::vector<faultfs::SectorPlace>& watch = {});
 
@@ -57,7 +57,7 @@ class Experiment {
   faultfs::CrashModel model_;
   std::vector<const properties::Property*> claimed_;
   properties::Judge judge_;
-  std::optional<properties::Judgement> run_judgement_;   // judged once
+  std::optional<properties::Judgement> run_judgement_;  // judged once
 };
 
 /// The commands a case runs: its own, or those of its named scenario.

@@ -63,6 +63,7 @@ bool soon(const Condition& condition) {
     if (std::chrono::steady_clock::now() > deadline) {
       return false;
     }
+    // pause: another process is at work; the deadline bounds the loop
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   return true;

@@ -7,7 +7,7 @@
 
 #include "engine/memory/ram_cache.h"
 #include "engine/memory/ram_store.h"
-#include "engine/rock/test_device.h"
+#include "engine/rock/rig_test.h"
 
 namespace engine::memory {
 namespace {

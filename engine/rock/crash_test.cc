@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "engine/rock/test_device.h"
+#include "engine/rock/rig_test.h"
 
 namespace engine::rock {
 namespace {

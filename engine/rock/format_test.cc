@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/rock/test_device.h"
+#include "engine/rock/rig_test.h"
 
 namespace engine::rock {
 namespace {

@@ -2,7 +2,7 @@
 // and the store tells the truth or misses; off, the hole behind it is open. The states are ones a
 // device of the kind named in engine/README.md can leave.
 
-#include "engine/rock/test_device.h"
+#include "engine/rock/rig_test.h"
 
 namespace engine::rock {
 namespace {

@@ -1,7 +1,7 @@
 // What a start finds: totals, slices with traffic, recovering again, damage, another geometry.
 
 #include "engine/rock/check.h"
-#include "engine/rock/test_device.h"
+#include "engine/rock/rig_test.h"
 
 namespace engine::rock {
 namespace {

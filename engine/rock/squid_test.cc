@@ -1,7 +1,7 @@
 // The preset `squid`: what the reference does right, and the weaknesses it is known for, by the
 // names of the scenarios in which they show.
 
-#include "engine/rock/test_device.h"
+#include "engine/rock/rig_test.h"
 
 namespace engine::rock {
 namespace {

@@ -1,6 +1,6 @@
 // What a client of the store sees, in one life.
 
-#include "engine/rock/test_device.h"
+#include "engine/rock/rig_test.h"
 
 namespace engine::rock {
 namespace {

@@ -15,7 +15,7 @@
 
 #include "engine/block/file_device.h"
 #include "engine/restart/fast_restart.h"
-#include "engine/rock/test_device.h"
+#include "engine/rock/rig_test.h"
 #include "engine/service/client.h"
 
 extern char** environ;
@@ -289,7 +289,8 @@ TEST_F(ProgramTest, SigtermStopsCleanly) {
   const fs::path socket = directory_ / "socket";
   const pid_t child =
       spawn({"serve", "--disk", disk_.string(), "--slot", "1K", "--socket", socket.string()});
-  while (!fs::exists(socket)) {
+  for (int i = 0; i < 20000 && !fs::exists(socket); ++i) {
+    // pause: the program is starting; the count bounds the loop
     ::usleep(1000);
   }
   EXPECT_EQ(run({"list", "--socket", socket.string()}).code, 0);

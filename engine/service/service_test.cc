@@ -9,7 +9,7 @@
 #include <cstring>
 #include <thread>
 
-#include "engine/rock/test_device.h"
+#include "engine/rock/rig_test.h"
 #include "engine/service/client.h"
 #include "engine/service/server.h"
 #include "engine/service/tables.h"

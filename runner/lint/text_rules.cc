@@ -45,7 +45,8 @@ std::size_t columns(std::string_view line) {
 
 /// Recorded data (logs, images, golden files) is not prose of ours.
 bool is_data(std::string_view path) {
-  return path.find("/testdata/") != std::string_view::npos;
+  return path.find("/testdata/") != std::string_view::npos || path.ends_with("/writes.log") ||
+         path.ends_with("/before.log") || path.ends_with(".img");
 }
 
 /// Calls `visit(number, line)` for each line of `text`.

@@ -67,6 +67,7 @@ std::unique_ptr<Child> started(const ChildOptions& options) {
 bool soon_gone(pid_t pid) {
   const std::string directory = fmt::format("/proc/{}/cwd", pid);
   for (int i = 0; i < 5000 && ::access(directory.c_str(), F_OK) == 0; ++i) {
+    // pause: another process ends; the count bounds the loop
     ::usleep(1000);
   }
   return ::access(directory.c_str(), F_OK) != 0;
