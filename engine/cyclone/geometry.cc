@@ -14,8 +14,9 @@ namespace {
 constexpr std::uint64_t stripe_bytes_max = 512ULL << 40U;  // 40-bit offsets of 512 bytes
 constexpr std::uint32_t sector_bytes_max = 8192;
 constexpr std::uint32_t average_bytes_min = 512, average_bytes_max = 4U << 20U;
-constexpr std::uint32_t fragments_per_aggregation = 4;
-constexpr std::uint32_t writes_per_stripe = 16;  // a stripe is at least this many data writes
+constexpr std::uint32_t fragment_bytes_max = 1U << 20U;
+constexpr std::uint32_t writes_per_stripe = 9;     // a stripe is about this many data writes
+constexpr std::uint32_t writes_per_data_area = 6;  // and its data area at least this many
 
 Status check_layout(const Layout& layout) {
   if (!std::has_single_bit(layout.sector_bytes) || layout.sector_bytes < block_bytes ||
@@ -87,9 +88,9 @@ Result<StripeGeometry> make_geometry(std::uint64_t begin,
           : static_cast<std::uint32_t>(std::min<std::uint64_t>(share, aggregation_bytes_max));
   geometry.fragment_bytes = layout.fragment_bytes != 0
                                 ? layout.fragment_bytes
-                                : geometry.aggregation_bytes / fragments_per_aggregation;
+                                : std::min(geometry.aggregation_bytes / 2, fragment_bytes_max);
   lay_out(geometry);
-  const std::uint64_t least = std::uint64_t{geometry.aggregation_bytes} * (writes_per_stripe / 2);
+  const std::uint64_t least = std::uint64_t{geometry.aggregation_bytes} * writes_per_data_area;
   if (geometry.aggregation_bytes > aggregation_bytes_max || geometry.data_begin >= geometry.end ||
       geometry.data_bytes() < least || geometry.aggregation_bytes % geometry.sector_bytes != 0 ||
       geometry.fragment_bytes % geometry.sector_bytes != 0 ||
@@ -104,7 +105,7 @@ Result<StripeGeometry> make_geometry(std::uint64_t begin,
                     geometry.fragment_bytes,
                     size_bytes,
                     geometry.sector_bytes,
-                    writes_per_stripe / 2));
+                    writes_per_data_area));
   }
   return geometry;
 }

@@ -20,7 +20,8 @@ struct Layout {
   std::uint32_t average_object_bytes = 8000;
   std::uint32_t sector_bytes = 4096;    ///< documents are rounded to it: 512 … 8192
   std::uint32_t aggregation_bytes = 0;  ///< 0: by the stripe's size, 4 MiB from 64 MiB on
-  std::uint32_t fragment_bytes = 0;     ///< with its header; 0: a quarter of the aggregation
+  std::uint32_t fragment_bytes = 0;  ///< with its header; 0: half of the aggregation, 1 MiB at most
+  [[nodiscard]] bool operator==(const Layout&) const = default;
 };
 
 /// Where everything of one stripe lies, in bytes of its span:

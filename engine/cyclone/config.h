@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "engine/cyclone/geometry.h"
+#include "engine/cyclone/validate.h"
+
+namespace engine::cyclone {
+
+/// The named checks that can refuse something, apart from those of an image (`ImageCheck`), which
+/// are gates too. `engine/README.md` says what each refuses and what catches its absence.
+enum class Gate : std::uint8_t {
+  span_header,        ///< a span header of another format, layout, or damaged: clear
+  copy_checksum,      ///< a directory copy whose header or rows are not what was written
+  copy_footer,        ///< a copy whose footer is not that of its header: its sync never ended
+  copy_instance,      ///< a copy of an earlier life of this storage, from before a clear
+  copy_geometry,      ///< a copy laid out otherwise
+  document_header,    ///< a document whose header is not what was written
+  document_key,       ///< a document of another key than the directory's caller asked for
+  document_body,      ///< content that does not match its checksum
+  log_link,           ///< roll-forward: a document that does not continue the log
+  fragment_required,  ///< an object one of whose fragments is gone
+  durable_purge,      ///< makes a purge durable before it is acknowledged
+  lap_guard,          ///< a data write that would come too near to what a copy still needs
+  // Guards: they keep the program memory-safe and cannot be switched off.
+  document_bounds,  ///< lengths that do not fit a fragment, or each other
+  row_bounds,       ///< a row that points outside the data area
+};
+inline constexpr std::size_t gate_count = 14;
+
+[[nodiscard]] std::string_view gate_name(Gate gate);
+[[nodiscard]] bool switchable(Gate gate);
+/// Every name, those of `ImageCheck` last.
+[[nodiscard]] std::vector<std::string_view> all_gate_names();
+/// Ok where `name` is a gate that can be switched off. Error: names it, lists the allowed ones.
+[[nodiscard]] Status check_gate(std::string_view name);
+
+enum class Recovery {
+  roll_forward,  ///< re-indexes every document written since the copy
+  clear_only,    ///< as the reference: deletes the rows of what may have been overwritten
+};
+
+struct Config {
+  Layout layout;
+  std::uint64_t seed = 0;              ///< nonces and fragment keys; must differ between starts
+  std::vector<std::string> gates_off;  ///< names that `check_gate` accepts
+  Recovery recovery = Recovery::roll_forward;
+  bool acknowledge_buffered = false;  ///< a put is acknowledged before its data write (reference)
+  bool evict_every_tenth = false;     ///< a full segment drops every tenth head (reference)
+  std::uint64_t sync_bytes = 0;       ///< log bytes between directory syncs; 0: by the stripe
+  std::uint32_t sync_piece_bytes = 2U << 20U;  ///< one write of a directory sync
+  std::uint32_t recovery_slice_bytes = 0;      ///< read per tick; 0: two data writes
+};
+
+/// "hardened" (everything on) or "trafficserver" (as the reference: copies chosen by serials alone,
+/// no checksums, clear-only recovery, purges in memory). Error: names the word and the allowed.
+[[nodiscard]] Result<Config> find_preset(std::string_view name);
+
+/// Which gates are on, and how often each refused something.
+class Gates {
+ public:
+  /// `off`: names; unknown ones and guards are ignored.
+  explicit Gates(const std::vector<std::string>& off);
+
+  [[nodiscard]] bool on(Gate gate) const { return on_[static_cast<std::size_t>(gate)]; }
+  [[nodiscard]] const ImageChecks& image_checks() const { return checks_; }
+  void refuse(Gate gate) { ++refusals_[static_cast<std::size_t>(gate)]; }
+  void refuse(ImageCheck check) { ++image_refusals_[static_cast<std::size_t>(check)]; }
+  [[nodiscard]] std::map<std::string, std::uint64_t> refusals() const;
+
+ private:
+  std::array<bool, gate_count> on_ = {};
+  ImageChecks checks_;
+  std::array<std::uint64_t, gate_count> refusals_ = {};
+  std::array<std::uint64_t, image_check_count> image_refusals_ = {};
+};
+
+}  // namespace engine::cyclone

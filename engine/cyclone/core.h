@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/base/random.h"
+#include "engine/block/device.h"
+#include "engine/cyclone/config.h"
+#include "engine/cyclone/directory.h"
+#include "engine/cyclone/document.h"
+#include "engine/cyclone/image.h"
+
+namespace engine::cyclone {
+
+struct Counters {
+  std::uint64_t puts = 0, aborts = 0, gets = 0, hits = 0, misses = 0, updates = 0, purges = 0;
+  std::uint64_t data_writes = 0, failed_writes = 0, documents = 0, wraps = 0;
+  std::uint64_t syncs = 0, failed_syncs = 0, document_reads = 0;
+};
+
+/// Memory that starts at a page, as direct I/O wants it.
+class PageBuffer {
+ public:
+  explicit PageBuffer(std::size_t bytes);
+  [[nodiscard]] std::span<std::byte> bytes() { return {begin_, size_}; }
+
+ private:
+  std::vector<std::byte> memory_;
+  std::byte* begin_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// The state of one open stripe, shared by the parts that work on it (log, sync, reader, uploads,
+/// recovery).
+class Core {
+ public:
+  /// `image` is the live directory: `geometry.copy_bytes`, kept by the caller.
+  Core(block::Device& target,
+       const Config& settings,
+       const StripeGeometry& layout,
+       std::span<std::byte> live_image);
+
+  block::Device& device;
+  const Config config;
+  const StripeGeometry geometry;
+  const std::span<std::byte> image;
+  Gates gates;
+  Counters counters;
+  Directory directory;
+  ImageHeader header;  ///< the current one; in the image it is that of the last seal
+  Random random;       ///< nonces and fragment keys
+  std::uint64_t nonce = 0;
+  std::uint64_t log_bytes = 0;  ///< written or skipped since the opening, or since recovery began
+  bool recovering = true;
+  PageBuffer scratch;  ///< one document, for whoever reads
+
+  /// The fresh header of a stripe that was cleared.
+  [[nodiscard]] ImageHeader fresh_header(const Instance& instance) const;
+  [[nodiscard]] std::uint64_t data_offset(std::uint64_t position) const {
+    return position - geometry.data_begin;
+  }
+};
+
+}  // namespace engine::cyclone

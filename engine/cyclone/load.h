@@ -1,0 +1,36 @@
+#pragma once
+
+#include <optional>
+
+#include "engine/cyclone/core.h"
+
+namespace engine::cyclone {
+
+/// What was found of one copy.
+struct CopyState {
+  bool readable = false;
+  bool usable = false;  ///< may be tried: every gate on header and footer let it pass
+  ImageHeader header;
+};
+
+/// Reads the directory back from its copies.
+class Loader {
+ public:
+  Loader(Core& core, const Instance& instance) : core_(core), instance_(instance) {}
+
+  /// Fills the image with the newest copy that passes every gate. False where none does; the image
+  /// is then undefined. Error: never; a copy that cannot be read is one that does not pass.
+  [[nodiscard]] bool load();
+  /// True where the other copy than the one loaded is whole too.
+  [[nodiscard]] bool other_copy_usable() const { return other_usable_; }
+
+ private:
+  [[nodiscard]] CopyState look_at(unsigned copy);
+  [[nodiscard]] bool take(unsigned copy);
+
+  Core& core_;
+  Instance instance_;
+  bool other_usable_ = false;
+};
+
+}  // namespace engine::cyclone

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/cyclone/log.h"
+#include "engine/store.h"
+
+namespace engine::cyclone {
+
+/// A document that was read: its header, and where its parts lie in the reader's buffer.
+struct Found {
+  DocumentHeader header;
+  std::uint64_t data_offset = 0;
+  std::span<const std::byte> meta, content;  ///< valid until the next read
+};
+
+/// Finds documents by key and lets nothing unverified out.
+class Reader {
+ public:
+  Reader(Core& core, Log& log);
+
+  /// The newest head of `key` that passes every gate; with `name`, only one that bears it.
+  [[nodiscard]] Result<std::optional<Found>> find_head(const Key& key, std::string_view name);
+  [[nodiscard]] Status get(std::string_view name, ByteRange range, GetReply& reply);
+  /// The rows of `key` that point at one of its heads, as their headers on the medium say.
+  [[nodiscard]] Status heads_of(const Key& key, std::vector<Row>& into);
+  /// The header of the document at `row`; none where it is not whole.
+  [[nodiscard]] Result<std::optional<DocumentHeader>> read_header(const Row& row);
+  /// The row of the fragment `key` of the object `first_key`; none where it is gone.
+  [[nodiscard]] Result<std::optional<Found>> find_fragment(const Key& first_key,
+                                                           const Key& key,
+                                                           std::uint64_t body_offset);
+
+ private:
+  [[nodiscard]] Result<std::optional<Found>> read(const Row& row);
+  [[nodiscard]] std::optional<Found> judge(const DecodedDocument& decoded,
+                                           std::span<const std::byte> bytes);
+  [[nodiscard]] std::span<std::byte> extent(const Row& row, std::uint64_t bytes_max);
+  [[nodiscard]] Result<bool> read_fragments(const Key& first_key,
+                                            const Vector& vector,
+                                            ByteRange range,
+                                            GetReply& reply);
+
+  Core& core_;
+  Log& log_;
+  std::vector<Row> rows_, fragment_rows_;
+};
+
+}  // namespace engine::cyclone

@@ -1,0 +1,96 @@
+#include "engine/cyclone/span_header.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "engine/cyclone/fields.h"
+
+namespace engine::cyclone {
+namespace {
+
+constexpr std::size_t at_checksum = 88;
+
+std::uint64_t checksum_of(std::span<const std::byte> block) {
+  return XXH3_64bits(block.data(), at_checksum);
+}
+
+}  // namespace
+
+bool SpanHeader::operator==(const SpanHeader& other) const {
+  return span_bytes == other.span_bytes && serial == other.serial && instance == other.instance &&
+         layout == other.layout && volume == other.volume;
+}
+
+void encode_span(const SpanHeader& header, std::span<std::byte> block) {
+  std::fill(block.begin(), block.end(), std::byte{0});
+  store(block, 0, span_magic);
+  store(block, 4, version_major);
+  store(block, 6, version_minor);
+  store(block, 8, header.span_bytes);
+  store(block, 16, header.serial);
+  store(block, 24, header.instance.low);
+  store(block, 32, header.instance.high);
+  store(block, 40, header.layout.average_object_bytes);
+  store(block, 44, header.layout.sector_bytes);
+  store(block, 48, header.layout.aggregation_bytes);
+  store(block, 52, header.layout.fragment_bytes);
+  store(block, 56, header.volume);
+  store(block, at_checksum, checksum_of(block));
+}
+
+std::optional<SpanHeader> decode_span(std::span<const std::byte> block, bool check_sum) {
+  if (load<std::uint32_t>(block, 0) != span_magic ||
+      load<std::uint16_t>(block, 4) != version_major ||
+      load<std::uint16_t>(block, 6) != version_minor) {
+    return std::nullopt;
+  }
+  if (check_sum && load<std::uint64_t>(block, at_checksum) != checksum_of(block)) {
+    return std::nullopt;
+  }
+  SpanHeader header;
+  header.span_bytes = load<std::uint64_t>(block, 8);
+  header.serial = load<std::uint64_t>(block, 16);
+  header.instance = {load<std::uint64_t>(block, 24), load<std::uint64_t>(block, 32)};
+  header.layout.average_object_bytes = load<std::uint32_t>(block, 40);
+  header.layout.sector_bytes = load<std::uint32_t>(block, 44);
+  header.layout.aggregation_bytes = load<std::uint32_t>(block, 48);
+  header.layout.fragment_bytes = load<std::uint32_t>(block, 52);
+  header.volume = load<std::uint32_t>(block, 56);
+  return header;
+}
+
+Result<std::optional<SpanHeader>> read_span(block::Device& device, Gates& gates, bool& blank) {
+  std::optional<SpanHeader> newest;
+  blank = true;
+  std::vector<std::byte> block(store_block_bytes);
+  for (unsigned copy = 0; copy < 2; ++copy) {
+    const Status read = device.read(std::uint64_t{copy} * store_block_bytes, block);
+    if (!read) {
+      gates.refuse(Gate::span_header);
+      blank = false;
+      continue;
+    }
+    const bool written = std::any_of(
+        block.begin(), block.end(), [](std::byte each) { return each != std::byte{0}; });
+    const auto header = decode_span(block, gates.on(Gate::span_header));
+    if (written && !header) {
+      gates.refuse(Gate::span_header);
+    }
+    blank = blank && !written;
+    if (header && (!newest || header->serial > newest->serial)) {
+      newest = header;
+    }
+  }
+  return newest;
+}
+
+Status write_span(block::Device& device, const SpanHeader& header) {
+  std::vector<std::byte> block(store_block_bytes);
+  encode_span(header, block);
+  return device.write((header.serial & 1U) * store_block_bytes, block, block::WriteMode::durable);
+}
+
+}  // namespace engine::cyclone

@@ -1,0 +1,44 @@
+#pragma once
+
+/// A span is one device. Its first 16 KiB hold the span header twice, at 0 and at 8192, written in
+/// turn: serial, the layout of its stripe, and the stripe's instance, behind a checksum. A write
+/// that is torn or lost leaves the other copy whole.
+///
+/// The instance is what makes a *clear* safe at every step: first a header with a new instance is
+/// durable, from then on no directory copy written before passes, then an empty copy is written.
+
+#include <optional>
+
+#include "engine/block/device.h"
+#include "engine/cyclone/config.h"
+#include "engine/cyclone/image.h"
+
+namespace engine::cyclone {
+
+inline constexpr std::uint32_t span_magic = 0xABCD1237;
+inline constexpr std::uint64_t span_reserved_bytes = 2ULL * store_block_bytes;
+
+struct SpanHeader {
+  std::uint64_t span_bytes = 0;
+  std::uint64_t serial = 0;
+  Instance instance;
+  Layout layout;  ///< as configured, zeros for "by the stripe's size"
+  std::uint32_t volume = 1;
+  [[nodiscard]] bool operator==(const SpanHeader&) const;
+};
+
+/// `block` is one store block.
+void encode_span(const SpanHeader& header, std::span<std::byte> block);
+/// None where the block is of another format, or damaged.
+[[nodiscard]] std::optional<SpanHeader> decode_span(std::span<const std::byte> block,
+                                                    bool check_sum = true);
+
+/// The newest whole span header on `device`; none where there is none. `blank`: set where neither
+/// block was ever written.
+[[nodiscard]] Result<std::optional<SpanHeader>> read_span(block::Device& device,
+                                                          Gates& gates,
+                                                          bool& blank);
+/// Writes `header` durably over the older of the two blocks.
+[[nodiscard]] Status write_span(block::Device& device, const SpanHeader& header);
+
+}  // namespace engine::cyclone

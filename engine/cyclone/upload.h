@@ -1,0 +1,61 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/cyclone/reader.h"
+#include "engine/cyclone/writer.h"
+
+namespace engine::cyclone {
+
+/// Puts in progress, header updates and purges: everything that adds documents.
+class Uploads {
+ public:
+  Uploads(Core& core, Writer& writer, Log& log, Reader& reader);
+
+  [[nodiscard]] Result<UploadId> begin(std::string_view name,
+                                       std::string_view header,
+                                       std::uint64_t body_bytes);
+  [[nodiscard]] Status append(UploadId id, std::span<const std::byte> bytes);
+  [[nodiscard]] Status commit(UploadId id);
+  [[nodiscard]] Status abort(UploadId id);
+  void abort_all();
+
+  [[nodiscard]] Result<bool> update_header(std::string_view name, std::string_view header);
+  [[nodiscard]] Result<bool> purge(std::string_view name);
+
+ private:
+  struct Upload {
+    std::string name, header;
+    Key key;
+    Key earliest, next;
+    bool resident = true;
+    std::uint64_t body_bytes = 0, received = 0, written = 0;
+    std::uint64_t failed_writes = 0;  // of the log, when this began
+    std::vector<std::byte> buffer;    // content not in the log yet: one fragment at most
+  };
+  using Table = std::map<UploadId, Upload>;
+
+  [[nodiscard]] Status check(std::string_view name,
+                             std::string_view header,
+                             std::uint64_t body_bytes) const;
+  [[nodiscard]] std::uint32_t fragment_content() const {
+    return core_.geometry.fragment_bytes - document_header_bytes;
+  }
+  [[nodiscard]] Result<Table::iterator> find(UploadId id);
+  [[nodiscard]] Key any_key(const Key& other);
+  [[nodiscard]] Status write_fragment(Upload& upload);
+  [[nodiscard]] Status write_head(Upload& upload, std::uint32_t order);
+  [[nodiscard]] Status publish(Upload& upload);
+
+  Core& core_;
+  Writer& writer_;
+  Log& log_;
+  Reader& reader_;
+  Table table_;
+  UploadId last_id_ = 0;
+  std::vector<Row> old_rows_;
+};
+
+}  // namespace engine::cyclone
