@@ -226,6 +226,19 @@ void write_row(const Row& row, Page& page) {
 
 }  // namespace
 
+std::string write_text(const TraceView& view, std::uint32_t entry) {
+  std::string text = faultfs::entry_name(entry);
+  if (entry == 0 || entry > view.log().size()) {
+    return text;
+  }
+  Purpose purpose(view.recording());
+  for (std::uint32_t passed = 1; passed <= entry; ++passed) {
+    purpose.pass(passed);
+  }
+  const std::string what = purpose.text(entry);
+  return what.empty() ? text : fmt::format("{} ({})", text, what);
+}
+
 void write_device(const TraceView& view, Page& page) {
   Rows shown(view);
   const std::uint32_t begin = shown.first();

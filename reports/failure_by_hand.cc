@@ -149,6 +149,9 @@ FailureCase overwrite_failure(std::string_view profile) {
   failure.commands_before = 24;
   failure.fates_before = 9;
   failure.each_fate_needed = true;
+  failure.order_first = cut - 1;
+  failure.order_later = cut;
+  failure.order_states = 480;
   scenarios::Reading mixed = hit(7, 1, size);
   mixed.pieces = {{0, payload_bytes, Piece::Kind::body, 7, 1},
                   {payload_bytes, size, Piece::Kind::body, 7, 3}};

@@ -89,8 +89,16 @@ std::string kept_text(const FailureCase& failure) {
   return text;
 }
 
-void write_next(const FailureCase& failure, Page& page) {
+void write_next(const TraceView& view, Page& page) {
+  const FailureCase& failure = view.failure();
   page.entry("shrunk", shrunk_text(failure));
+  if (failure.order_states > 0) {
+    page.entry("order",
+               fmt::format("{} must be durable before {}; so ordered, {} held",
+                           write_text(view, failure.order_first),
+                           write_text(view, failure.order_later),
+                           counted(failure.order_states, "crash state", "crash states")));
+  }
   if (failure.replays > 0) {
     page.entry("replayed", replayed_text(failure));
   }
@@ -135,7 +143,7 @@ std::string failure_trace(const FailureCase& failure, bool color) {
   write_device(view, page);
   write_image(view, page);
   page.blank();
-  write_next(failure, page);
+  write_next(view, page);
   return page.text(color);
 }
 

@@ -124,6 +124,7 @@ std::string json_of(const runner::FailureCase& failure) {
                   {"fates_before", failure.fates_before},
                   {"fates", failure.file.plan.fates.size()},
                   {"each_fate_needed", failure.each_fate_needed},
+                  {"order", {failure.order_first, failure.order_later}},
                   {"not_shrunk", failure.not_shrunk},
                   {"reproduced", failure.reproduced},
                   {"replays", failure.replays},

@@ -44,6 +44,9 @@ class TraceView {
 /// "put#3", "purge#4".
 [[nodiscard]] std::string operation_text(const scenarios::Operation& operation);
 
+/// "w0115 (k7 put#5 [0, 32K))": a write and what it is for.
+[[nodiscard]] std::string write_text(const TraceView& view, std::uint32_t entry);
+
 // The sections of a trace, each with its heading.
 void write_client(const TraceView& view, Page& page);
 void write_device(const TraceView& view, Page& page);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "faultfs/base/check.h"
+#include "runner/ordering.h"
 #include "runner/recording_file.h"
 
 namespace runner {
@@ -69,6 +70,8 @@ class Keeper {
       case_.not_shrunk = keep_.known ? "this is how an earlier run kept it" : "as it was found";
     } else if (auto status = shrink_and_replay(); !status) {
       return fail(status.error().message);
+    } else if (auto explained = explain_order(); !explained) {
+      return fail(explained.error().message);
     }
     if (auto status = write_case(); !status) {
       return fail(status.error().message);
@@ -191,6 +194,28 @@ class Keeper {
         return fail(broken.error().message);
       }
       case_.reproduced += *broken ? 1 : 0;
+    }
+    return {};
+  }
+
+  /// Which write should have been durable before which; on a device where states are cheap.
+  faultfs::Status explain_order() {
+    if (!deterministic_ || case_.reproduced != case_.replays || !case_.not_shrunk.empty()) {
+      return {};
+    }
+    auto prober = this->prober();
+    if (!prober) {
+      return fail(prober.error().message);
+    }
+    const Cost cost = cost_of(true, stage_options_.device, raw_.isolate);
+    auto order = explain(**prober, commands_, plan_, cost.states_per_search);
+    if (!order) {
+      return fail(order.error().message);
+    }
+    if (*order) {
+      case_.order_first = (*order)->first;
+      case_.order_later = (*order)->later;
+      case_.order_states = (*order)->states;
     }
     return {};
   }
@@ -381,6 +406,8 @@ void to_json(nlohmann::json& json, const FailureCase& failure) {
           {"fates_before", failure.fates_before},
           {"each_fate_needed", failure.each_fate_needed},
           {"not_shrunk", failure.not_shrunk},
+          {"order", {failure.order_first, failure.order_later}},
+          {"order_states", failure.order_states},
           {"reproduced", failure.reproduced},
           {"replays", failure.replays},
           {"device_used", failure.device_used},
@@ -405,6 +432,9 @@ void from_json(const nlohmann::json& json, FailureCase& failure) {
   failure.fates_before = json.at("fates_before");
   failure.each_fate_needed = json.at("each_fate_needed");
   failure.not_shrunk = json.at("not_shrunk");
+  failure.order_first = json.at("order").at(0);
+  failure.order_later = json.at("order").at(1);
+  failure.order_states = json.at("order_states");
   failure.reproduced = json.at("reproduced");
   failure.replays = json.at("replays");
   failure.device_used = json.at("device_used");

@@ -41,6 +41,10 @@ struct FailureCase {
   bool each_fate_needed = false;  ///< undoing any one makes the claim hold (checked)
   std::string
       not_shrunk;  ///< why shrinking did not run, or stopped early; empty: it came to its end
+  /// "w0112 must be durable before w0115": the pair of writes that explains the failure, and how
+  /// many crash states that keep this order were seen to hold. 0: no one pair does.
+  std::uint32_t order_first = 0, order_later = 0;
+  std::uint64_t order_states = 0;
   std::uint32_t reproduced = 0, replays = 0;
   double seconds_to_find = 0;
   std::string device_used;          ///< "memory", "fuse"
