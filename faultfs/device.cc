@@ -115,6 +115,25 @@ int Device::read(std::uint64_t generation,
   return 0;
 }
 
+int Device::blank_until(std::uint64_t generation,
+                        DiskNumber disk,
+                        std::uint64_t offset_bytes,
+                        std::uint64_t& until) {
+  std::lock_guard lock(mutex_);
+  if (int refused = admit(generation); refused != 0) {
+    return refused;
+  }
+  if (!is_inside(disk, offset_bytes, 0)) {
+    return EINVAL;
+  }
+  until = images_[disk].blank_until(offset_bytes);
+  if (watch_.waits()) {
+    // A hole told is content told: of what is waited for only a read may tell.
+    until = watch_.quiet_until(disk, offset_bytes, until);
+  }
+  return 0;
+}
+
 int Device::write(std::uint64_t generation,
                   DiskNumber disk,
                   std::uint64_t offset_bytes,

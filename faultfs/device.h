@@ -50,6 +50,12 @@ class Device {
                          DiskNumber disk,
                          std::uint64_t offset_bytes,
                          MutableByteView into);
+  /// Sets `until` so that [offset, until) was never written and reads as zeros (SEEK_DATA). Pages
+  /// with watched sectors are not told of.
+  [[nodiscard]] int blank_until(std::uint64_t generation,
+                                DiskNumber disk,
+                                std::uint64_t offset_bytes,
+                                std::uint64_t& until);
   [[nodiscard]] int write(std::uint64_t generation,
                           DiskNumber disk,
                           std::uint64_t offset_bytes,

@@ -33,6 +33,10 @@ class Image {
   /// Copies [offset, offset + into.size()) out. The range must lie inside the disk (checked).
   void read(std::uint64_t offset_bytes, MutableByteView into) const;
 
+  /// Nothing was ever written to [offset, result), which reads as zeros; the offset itself where
+  /// something may have been.
+  [[nodiscard]] std::uint64_t blank_until(std::uint64_t offset_bytes) const;
+
   /// Overwrites [offset, offset + from.size()). The range must lie inside the disk (checked).
   void write(std::uint64_t offset_bytes, ByteView from);
 

@@ -27,6 +27,19 @@ Bytes content(const Image& image) {
   return bytes;
 }
 
+TEST(ImageTest, KnowsWhereNothingWasEverWritten) {
+  Image image(disk_bytes);
+  EXPECT_EQ(image.blank_until(0), disk_bytes);
+  EXPECT_EQ(image.blank_until(disk_bytes), disk_bytes);
+  image.write(70 * Image::page_bytes + 5, filled(1, 1));
+  EXPECT_EQ(image.blank_until(0), 70 * Image::page_bytes);
+  EXPECT_EQ(image.blank_until(3), 70 * Image::page_bytes);
+  EXPECT_EQ(image.blank_until(70 * Image::page_bytes + 1), 70 * Image::page_bytes + 1);
+  EXPECT_EQ(image.blank_until(71 * Image::page_bytes), disk_bytes);
+  image.write_zeros(70 * Image::page_bytes, Image::page_bytes);
+  EXPECT_EQ(image.blank_until(0), disk_bytes);
+}
+
 /// One change of an image, applied to it and to plain bytes alike.
 struct Change {
   std::uint64_t offset;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "faultfs/image.h"
+
 namespace faultfs {
 
 void ReadWatch::arm(const std::vector<SectorPlace>& places) {
@@ -41,6 +43,24 @@ void ReadWatch::on_read(DiskNumber disk, std::uint64_t offset_bytes, std::uint64
       reads_.push_back({disk, sector});
     }
   }
+}
+
+std::uint64_t ReadWatch::quiet_until(DiskNumber disk,
+                                     std::uint64_t offset_bytes,
+                                     std::uint64_t end_bytes) const {
+  const std::uint64_t known = disk < waited_.size() ? waited_[disk].size() : 0;
+  const std::uint64_t first_page = offset_bytes / Image::page_bytes;
+  for (std::uint64_t sector = first_page * Image::page_bytes / sector_bytes_; sector < known;
+       ++sector) {
+    const std::uint64_t page_at = sector * sector_bytes_ / Image::page_bytes * Image::page_bytes;
+    if (page_at >= end_bytes) {
+      break;
+    }
+    if (waited_[disk][sector]) {
+      return std::max(page_at, offset_bytes);
+    }
+  }
+  return end_bytes;
 }
 
 void ReadWatch::on_write(DiskNumber disk, std::uint64_t offset_bytes, std::uint64_t size_bytes) {

@@ -31,6 +31,12 @@ class ReadWatch {
   void on_read(DiskNumber disk, std::uint64_t offset_bytes, std::uint64_t size_bytes);
   void on_write(DiskNumber disk, std::uint64_t offset_bytes, std::uint64_t size_bytes);
 
+  /// The first page in [offset, end) that holds a sector still waited for; `end` where there is
+  /// none. Whether that page is blank may depend on what the sector holds.
+  [[nodiscard]] std::uint64_t quiet_until(DiskNumber disk,
+                                          std::uint64_t offset_bytes,
+                                          std::uint64_t end_bytes) const;
+
   /// The sectors read so far, first read first.
   [[nodiscard]] const std::vector<SectorPlace>& reads() const { return reads_; }
 

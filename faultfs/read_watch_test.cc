@@ -53,6 +53,22 @@ TEST_F(ReadWatchTest, ArmingAgainForgetsAndAPowerOnDoesNot) {
   EXPECT_THAT(device_->watched_reads(), IsEmpty());
 }
 
+TEST_F(ReadWatchTest, HolesSayNothingOfWhatIsWaitedFor) {
+  const auto blank_until = [this](std::uint64_t offset_bytes) {
+    std::uint64_t until = 0;
+    EXPECT_EQ(device_->blank_until(device_->generation(), 0, offset_bytes, until), 0);
+    return until;
+  };
+  EXPECT_EQ(blank_until(0), 64_KiB);
+  device_->watch({{0, 3}, {1, 1}});
+  EXPECT_EQ(blank_until(0), 3 * 4096);
+  EXPECT_EQ(blank_until(3 * 4096 + 512), 3 * 4096 + 512);
+  EXPECT_EQ(blank_until(4 * 4096), 64_KiB);
+  EXPECT_THAT(device_->watched_reads(), IsEmpty());
+  read(3 * 4096, 512);
+  EXPECT_EQ(blank_until(0), 64_KiB);
+}
+
 TEST_F(ReadWatchTest, RefusedRequestsTouchNothing) {
   device_->watch({{0, 1}});
   device_->cut_now();

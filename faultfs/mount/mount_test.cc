@@ -192,6 +192,24 @@ TEST_F(MountTest, HolesAreDiscardsAndZeroRangesAreWrites) {
                           "write disk0 2097152 +4096"));
 }
 
+TEST_F(MountTest, WhatWasNeverWrittenIsAHole) {
+  const File file(disk(), O_RDWR);
+  const int number = file.number();
+  const auto size = static_cast<off_t>(disk_bytes);
+  EXPECT_EQ(lseek(number, 0, SEEK_HOLE), 0);
+  EXPECT_EQ(lseek(number, 0, SEEK_DATA), -1);
+  EXPECT_EQ(errno, ENXIO);
+  ASSERT_EQ(pwrite(number, "word", 4, 300'000), 4);
+  EXPECT_EQ(lseek(number, 0, SEEK_DATA), 299'008) << "the page it lies in";
+  EXPECT_EQ(lseek(number, 300'002, SEEK_DATA), 300'002);
+  EXPECT_EQ(lseek(number, 300'002, SEEK_HOLE), 303'104);
+  EXPECT_EQ(lseek(number, size, SEEK_HOLE), -1);
+  EXPECT_EQ(errno, ENXIO);
+  device_->cut_now();
+  EXPECT_EQ(lseek(number, 0, SEEK_DATA), -1);
+  EXPECT_EQ(errno, EIO);
+}
+
 TEST_F(MountTest, TheDisksAreFilesOfFixedSize) {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(directory_)) {

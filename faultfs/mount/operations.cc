@@ -17,6 +17,7 @@
 //                     disk: nothing to do; all else EOPNOTSUPP.
 //   truncate          the size is fixed: the present size and 0 (O_TRUNC) change nothing, another
 //                     is EPERM. chmod, chown and utimens are accepted and kept until the unmount.
+//   lseek             SEEK_DATA and SEEK_HOLE: what was never written is a hole.
 //   mmap              MAP_SHARED is refused by the kernel (ENODEV).
 //
 // Not modelled: a request counts as issued when the serving thread takes it up, not when the kernel
@@ -189,6 +190,40 @@ void write_disk(fuse_req_t request,
     return;
   }
   fuse_reply_write(request, size);
+}
+
+/// The first byte from `from` on that lies in a hole (`wanted` true) or outside of holes.
+int find_edge(DiskFiles& files,
+              fuse_ino_t inode,
+              const fuse_file_info& file,
+              bool wanted,
+              std::uint64_t& at) {
+  const std::uint64_t end = files.size_bytes(inode);
+  int error = 0;
+  while (error == 0 && at < end) {
+    std::uint64_t blank = at;
+    error = files.device().blank_until(file.fh, DiskFiles::disk(inode), at, blank);
+    const bool in_hole = blank > at;
+    if (in_hole == wanted) {
+      break;
+    }
+    at = in_hole ? blank : std::min(end, (at / Image::page_bytes + 1) * Image::page_bytes);
+  }
+  return error;
+}
+
+/// A hole is what was never written; behind the end lies another one.
+void seek_disk(
+    fuse_req_t request, fuse_ino_t inode, off_t offset, int whence, fuse_file_info* file) {
+  DiskFiles& files = files_of(request);
+  const std::uint64_t end = files.size_bytes(inode);
+  auto at = static_cast<std::uint64_t>(offset);
+  const int error = at < end ? find_edge(files, inode, *file, whence == SEEK_HOLE, at) : ENXIO;
+  if (error != 0 || (whence == SEEK_DATA && at == end)) {
+    fuse_reply_err(request, error != 0 ? error : ENXIO);
+    return;
+  }
+  fuse_reply_lseek(request, static_cast<off_t>(at));
 }
 
 void sync_disk(fuse_req_t request, fuse_ino_t inode, int /*data_only*/, fuse_file_info* file) {
@@ -389,6 +424,7 @@ fuse_lowlevel_ops operations() {
   ops.release = release_disk;
   ops.read = read_disk;
   ops.write = write_disk;
+  ops.lseek = seek_disk;
   ops.fsync = sync_disk;
   ops.fallocate = allocate_disk;
   ops.ioctl = control_disk;
