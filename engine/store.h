@@ -59,6 +59,11 @@ struct RecoveryReport {
   std::uint64_t ticks = 0;
 };
 
+struct GateRefusals {
+  std::string gate;
+  std::uint64_t count = 0;
+};
+
 struct Stats {
   std::map<std::string, std::uint64_t> refusals;  ///< gate name → how often it refused something
   std::map<std::string, std::uint64_t> counters;  ///< puts, hits, misses, evictions, barriers …
@@ -95,11 +100,29 @@ class Store {
   [[nodiscard]] virtual Status sync() = 0;
   /// One slice of background work (rebuild). True while there is more to do.
   [[nodiscard]] virtual Result<bool> tick() = 0;
+  /// As `tick`, up to `slices` times while there is more to do.
+  [[nodiscard]] virtual Result<bool> ticks(std::uint64_t slices) {
+    Result<bool> more = true;
+    for (; slices > 0 && more && *more; --slices) {
+      more = tick();
+    }
+    return more;
+  }
   /// A clean stop: open uploads are aborted, what is pending is made durable.
   [[nodiscard]] virtual Status close() = 0;
 
   [[nodiscard]] virtual Inspection inspect() const = 0;
   [[nodiscard]] virtual Stats stats() const = 0;
+  /// The gates that have refused something since the opening, and how often: a part of `stats`.
+  [[nodiscard]] virtual std::vector<GateRefusals> refusals() const {
+    std::vector<GateRefusals> found;
+    for (const auto& [gate, count] : stats().refusals) {
+      if (count > 0) {
+        found.push_back({gate, count});
+      }
+    }
+    return found;
+  }
 
  protected:
   Store() = default;

@@ -27,6 +27,16 @@ class Device {
   [[nodiscard]] virtual Status flush() = 0;
   [[nodiscard]] virtual Status discard(std::uint64_t offset_bytes, std::uint64_t size_bytes) = 0;
 
+  // What reading costs, for whoever reads much in order. A device that says nothing is right, too.
+  /// Everything in [offset, result) is known to read as zeros without reading it (a hole of a
+  /// sparse file); the offset itself where nothing is known.
+  [[nodiscard]] virtual std::uint64_t blank_until(std::uint64_t offset_bytes) {
+    return offset_bytes;
+  }
+  /// So many bytes at once cost about what a few cost (each request is a system call); 0: each byte
+  /// costs.
+  [[nodiscard]] virtual std::uint32_t cheap_read_bytes() const { return 0; }
+
  protected:
   Device() = default;
   Device(const Device&) = default;

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -51,6 +52,22 @@ class FileDevice final : public Device {
     }
     return {};
   }
+
+  [[nodiscard]] std::uint64_t blank_until(std::uint64_t offset_bytes) override {
+    if (!has_holes_ || offset_bytes >= size_bytes_) {
+      return offset_bytes;
+    }
+    const off_t data = ::lseek(descriptor_, static_cast<off_t>(offset_bytes), SEEK_DATA);
+    if (data >= 0) {
+      return std::max(offset_bytes, static_cast<std::uint64_t>(data));
+    }
+    if (errno == ENXIO) {
+      return size_bytes_;  // no data up to the end
+    }
+    has_holes_ = false;  // neither block devices nor every file system can tell
+    return offset_bytes;
+  }
+  [[nodiscard]] std::uint32_t cheap_read_bytes() const override { return 65536; }
 
   [[nodiscard]] Status write(std::uint64_t offset_bytes,
                              std::span<const std::byte> from,
@@ -121,6 +138,7 @@ class FileDevice final : public Device {
   std::uint64_t size_bytes_;
   std::filesystem::path file_;
   bool writable_;
+  bool has_holes_ = true;  // until the file says that it cannot tell
 };
 
 Result<std::uint64_t> disk_size(int descriptor, const std::filesystem::path& file) {

@@ -6,7 +6,7 @@ namespace engine::rock {
 
 bool ChainProof::mapped(std::int32_t slot) const {
   const auto at = static_cast<std::uint32_t>(slot);
-  return loaded_[at].loaded && core_.slots[at].kind == UnitUse::Kind::entry;
+  return std::as_const(loaded_)[at].loaded && core_.slots[at].kind == UnitUse::Kind::entry;
 }
 
 std::optional<Gate> ChainProof::refuse_step(const SlotHeader& head,

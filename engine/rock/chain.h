@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine/rock/core.h"
@@ -16,7 +17,30 @@ struct LoadedSlot {
   bool finalized = false;  ///< byte sum proof: a walk has proven it
 };
 
-using LoadedSlots = std::vector<LoadedSlot>;
+/// The slots a rebuild knows something of, by number. A store is mostly empty: the others take four
+/// bytes each.
+class LoadedSlots {
+ public:
+  LoadedSlots() = default;
+  explicit LoadedSlots(std::uint32_t slot_count) : place_(slot_count, 0) {}
+
+  /// Makes room for `slot` where there is none yet, which moves the others.
+  LoadedSlot& operator[](std::uint32_t slot) {
+    if (place_[slot] == 0) {
+      rows_.emplace_back();
+      place_[slot] = static_cast<std::uint32_t>(rows_.size());
+    }
+    return rows_[place_[slot] - 1];
+  }
+  const LoadedSlot& operator[](std::uint32_t slot) const {
+    return place_[slot] == 0 ? nothing_ : rows_[place_[slot] - 1];
+  }
+
+ private:
+  std::vector<std::uint32_t> place_;  // 1 + the row
+  std::vector<LoadedSlot> rows_;
+  LoadedSlot nothing_;
+};
 
 /// A chain as a walk found it.
 struct Walk {
@@ -37,7 +61,9 @@ class ChainProof {
   /// Walks from `start` into `walk`. Empty: complete. Else the gate that refused it.
   [[nodiscard]] std::optional<Gate> walk_from(std::uint32_t start, Walk& walk);
   /// True when the last walk came by `slot`.
-  [[nodiscard]] bool came_by(std::uint32_t slot) const { return loaded_[slot].stamp == stamp_; }
+  [[nodiscard]] bool came_by(std::uint32_t slot) const {
+    return std::as_const(loaded_)[slot].stamp == stamp_;
+  }
   /// A fresh mark for walks of another kind.
   std::uint32_t new_stamp() { return ++stamp_; }
   /// True when a rebuild found the slot in use and nobody has freed it since.

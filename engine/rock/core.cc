@@ -21,6 +21,17 @@ std::map<std::string, std::uint64_t> Gates::refusals() const {
   return counts;
 }
 
+std::vector<GateRefusals> Gates::refused() const {
+  std::vector<GateRefusals> found;
+  for (const Gate gate : all_gates()) {
+    const std::uint64_t count = refusals_.at(static_cast<std::size_t>(gate));
+    if (count > 0) {
+      found.push_back({std::string(gate_name(gate)), count});
+    }
+  }
+  return found;
+}
+
 Core::Core(block::Device& target, Config settings, Geometry layout, bool inspection_only)
     : device(target),
       config(std::move(settings)),

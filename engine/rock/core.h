@@ -24,6 +24,8 @@ class Gates {
   [[nodiscard]] bool on(Gate gate) const { return on_[static_cast<std::size_t>(gate)]; }
   void refuse(Gate gate) { ++refusals_[static_cast<std::size_t>(gate)]; }
   [[nodiscard]] std::map<std::string, std::uint64_t> refusals() const;
+  /// Without those that refused nothing.
+  [[nodiscard]] std::vector<GateRefusals> refused() const;
 
  private:
   static constexpr std::size_t gate_count = 13;

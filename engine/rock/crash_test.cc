@@ -210,6 +210,8 @@ TEST_P(CrashTest, NeverLiesAndForgetsNothingDurable) {
   rig_.config.rebuild_slice_slots = 1 + static_cast<std::uint32_t>(random_.below(4));
   rig_.config.allocator = static_cast<Allocator>(random_.below(3));
   rig_.config.policy = static_cast<ContradictionPolicy>(random_.below(2));
+  rig_.device.tells_holes = random_.below(2) == 0;
+  rig_.device.cheap_bytes = random_.below(2) == 0 ? 0 : 8192;
   rig_.start();
   for (int life = 0; life < 30 && !HasFailure(); ++life) {
     if (life > 0 && random_.below(2) == 0) {

@@ -59,6 +59,14 @@ std::uint64_t header_checksum(const Header& header) {
   return XXH3_64bits(&header, sizeof header - sizeof header.linkage.checksum);
 }
 
+bool all_zero(const Header& header) {
+  std::uint64_t bits = 0;
+  for (const std::uint64_t word : std::bit_cast<std::array<std::uint64_t, 16>>(header)) {
+    bits |= word;
+  }
+  return bits == 0;
+}
+
 bool all_zero(std::span<const std::byte> bytes) {
   return std::all_of(
       bytes.begin(), bytes.end(), [](std::byte each) { return each == std::byte{}; });
@@ -93,8 +101,10 @@ DecodedSlot decode_slot(std::span<const std::byte> first_sector) {
   std::memcpy(&raw.identity, first_sector.data(), half_bytes);
   std::memcpy(&raw.linkage, first_sector.subspan(linkage_at, half_bytes).data(), half_bytes);
   DecodedSlot slot;
-  slot.blank = raw.identity.magic == 0 && all_zero(first_sector.first(half_bytes)) &&
-               all_zero(first_sector.subspan(linkage_at, half_bytes));
+  slot.blank = raw.identity.magic == 0 && all_zero(raw);
+  if (slot.blank) {
+    return slot;
+  }
   slot.magic_ok = raw.identity.magic == slot_magic &&
                   (raw.identity.state == SlotState::free || raw.identity.state == SlotState::used);
   slot.checksum_ok = slot.magic_ok && raw.linkage.checksum == header_checksum(raw);

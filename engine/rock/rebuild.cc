@@ -39,15 +39,24 @@ Rebuild::Rebuild(Core& core)
     : core_(core),
       loaded_(core.geometry.slot_count),
       proof_(core, loaded_),
-      findings_(core.geometry.slot_count),
-      sector_(first_sector_bytes) {
+      findings_(core.geometry.slot_count) {
   report_.units_total = core.geometry.slot_count;
 }
 
-Status Rebuild::step() {
-  if (!core_.rebuilding) {
-    return {};
+Status Rebuild::step(std::uint64_t slices) {
+  const std::uint64_t ahead = std::uint64_t{std::max(core_.config.rebuild_slice_slots, 1U)} *
+                              std::min<std::uint64_t>(slices, UINT32_MAX);
+  window_end_ = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(core_.geometry.slot_count, next_slot_ + ahead));
+  window_bytes_ = 0;
+  Status done;
+  for (; slices > 0 && done && core_.rebuilding; --slices) {
+    done = slice();
   }
+  return done;
+}
+
+Status Rebuild::slice() {
   ++report_.ticks;
   const std::uint32_t count = core_.geometry.slot_count;
   const std::uint32_t slice = std::max(core_.config.rebuild_slice_slots, 1U);
@@ -61,11 +70,7 @@ Status Rebuild::step() {
 }
 
 Status Rebuild::finish() {
-  Status done;
-  while (done && core_.rebuilding) {
-    done = step();
-  }
-  return done;
+  return step(UINT64_MAX);
 }
 
 void Rebuild::decide(std::uint32_t slot, Verdict verdict, Gate gate) {
@@ -106,10 +111,55 @@ std::optional<Gate> Rebuild::refuse_alone(const DecodedSlot& slot, std::uint32_t
   return inside ? std::nullopt : std::optional(Gate::slot_bounds);
 }
 
+/// The device is asked where holes are only when the slot before was read and empty, because asking
+/// costs as much as reading.
+bool Rebuild::known_blank(std::uint32_t slot) {
+  const std::uint64_t offset_bytes = core_.geometry.offset(slot);
+  if (perhaps_blank_ && offset_bytes >= blank_until_) {
+    blank_until_ = core_.device.blank_until(offset_bytes);
+    perhaps_blank_ = false;
+  }
+  return offset_bytes + first_sector_bytes <= blank_until_;
+}
+
+/// Reads several slots in one request where that is cheaper. What cannot be read so is read alone.
+Status Rebuild::read_first_sector(std::uint32_t slot) {
+  const std::uint64_t offset_bytes = core_.geometry.offset(slot);
+  const bool in_window =
+      offset_bytes >= window_at_ && offset_bytes + first_sector_bytes <= window_at_ + window_bytes_;
+  Status read;
+  if (!in_window) {
+    const std::uint64_t wanted = core_.geometry.offset(window_end_ - 1) + first_sector_bytes;
+    const std::uint64_t cheap = core_.device.cheap_read_bytes();
+    window_at_ = offset_bytes;
+    window_bytes_ = cheap >= 2 * std::uint64_t{core_.geometry.slot_bytes}
+                        ? std::min(cheap, wanted - offset_bytes)
+                        : first_sector_bytes;
+    window_.resize(std::max(window_.size(), window_bytes_));
+    ++core_.counters.slot_reads;
+    read = core_.device.read(offset_bytes, std::span(window_).first(window_bytes_));
+    if (!read && window_bytes_ > first_sector_bytes) {
+      window_bytes_ = first_sector_bytes;
+      read = core_.device.read(offset_bytes, std::span(window_).first(window_bytes_));
+    }
+  }
+  sector_ = std::span(window_).subspan(offset_bytes - window_at_, first_sector_bytes);
+  return read;
+}
+
+void Rebuild::found_empty(std::uint32_t slot) {
+  decide(slot, Verdict::empty);
+  core_.release(slot);
+}
+
 Status Rebuild::scan(std::uint32_t slot) {
-  ++core_.counters.slot_reads;
-  const Status read = core_.device.read(core_.geometry.offset(slot), sector_);
+  if (known_blank(slot)) {
+    found_empty(slot);
+    return {};
+  }
+  const Status read = read_first_sector(slot);
   if (!read) {
+    window_bytes_ = 0;
     // Neither free nor mapped for this life. The trouble is told once, and the scan goes on.
     ++core_.counters.unreadable_slots;
     core_.slots[slot].kind = UnitUse::Kind::quarantine;
@@ -117,17 +167,16 @@ Status Rebuild::scan(std::uint32_t slot) {
     return read;
   }
   const DecodedSlot decoded = decode_slot(sector_);
+  perhaps_blank_ = decoded.blank;
   if (decoded.blank) {
-    decide(slot, Verdict::empty);
-    core_.release(slot);
+    found_empty(slot);
     return {};
   }
   if (const auto gate = refuse_alone(decoded, slot)) {
     return refuse(slot, SlotHeader{}, *gate);
   }
   if (decoded.header.state == SlotState::free) {
-    decide(slot, Verdict::empty);
-    core_.release(slot);
+    found_empty(slot);
     return {};
   }
   return load(slot, decoded.header);

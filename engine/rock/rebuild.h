@@ -20,8 +20,9 @@ class Rebuild {
  public:
   explicit Rebuild(Core& core);
 
-  /// One slice: `rebuild_slice_slots` more slots; the last one judges what is still open.
-  [[nodiscard]] Status step();
+  /// Up to `slices` slices, each of `rebuild_slice_slots` more slots; the last one judges what is
+  /// still open.
+  [[nodiscard]] Status step(std::uint64_t slices = 1);
   /// All that is left.
   [[nodiscard]] Status finish();
   /// `entry` was stored by traffic while its old slots were being loaded: they are superseded.
@@ -34,7 +35,11 @@ class Rebuild {
   using Verdict = SlotFinding::Verdict;
 
   void decide(std::uint32_t slot, Verdict verdict, Gate gate = Gate::slot_bounds);
+  [[nodiscard]] Status slice();
   [[nodiscard]] Status scan(std::uint32_t slot);
+  [[nodiscard]] bool known_blank(std::uint32_t slot);
+  [[nodiscard]] Status read_first_sector(std::uint32_t slot);
+  void found_empty(std::uint32_t slot);
   [[nodiscard]] std::optional<Gate> refuse_alone(const DecodedSlot& slot, std::uint32_t at) const;
   [[nodiscard]] Status refuse(std::uint32_t slot, const SlotHeader& header, Gate gate);
   [[nodiscard]] Status supersede_slot(std::uint32_t slot);
@@ -70,7 +75,14 @@ class Rebuild {
   std::uint32_t next_entry_ = 0;
   Walk walk_;
   std::vector<std::uint32_t> heads_;
-  std::vector<std::byte> sector_;
+
+  // Reading ahead, within one call of `step` only: nobody writes to slots that are not scanned.
+  std::vector<std::byte> window_;
+  std::uint64_t window_at_ = 0, window_bytes_ = 0;
+  std::uint32_t window_end_ = 0;       // the first slot that is not to be read ahead
+  std::uint64_t blank_until_ = 0;      // as the device told
+  bool perhaps_blank_ = true;          // asking the device again may be worth it
+  std::span<const std::byte> sector_;  // of the slot being scanned
 };
 
 }  // namespace engine::rock

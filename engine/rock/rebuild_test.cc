@@ -1,5 +1,7 @@
 // What a start finds: totals, slices with traffic, recovering again, damage, another geometry.
 
+#include <gmock/gmock.h>
+
 #include "engine/rock/check.h"
 #include "engine/rock/rig_test.h"
 
@@ -257,6 +259,61 @@ TEST_F(RebuildTest, UnreadableSlotIsToldOnceAndLeftOut) {
     put(fmt::format("k{}", n), body(3, 100));
   }
   rig_.expect_conserved();
+}
+
+TEST_F(RebuildTest, UnreadableSlotIsFoundWhenReadingAheadToo) {
+  put("a", body(1, 100));
+  put("b", body(2, 100));
+  put("c", body(3, 100));
+  rig_.device.cheap_bytes = 4096;
+  rig_.device.unreadable = reserved_bytes + 1024 + 10;
+  rig_.start(false);
+  EXPECT_FALSE(rig_.store->ticks(100));
+  rig_.finish_rebuild();
+  EXPECT_TRUE(rig_.hits("a", body(1, 100)));
+  EXPECT_FALSE(rig_.get("b").hit);
+  EXPECT_TRUE(rig_.hits("c", body(3, 100)));
+  EXPECT_EQ(report().refused, 1U);
+}
+
+TEST_F(RebuildTest, HolesAndReadingAheadChangeTheCostAlone) {
+  put("a", body(1, 100));
+  put("b", body(2, 3000));
+  put("c", body(3, 1700));
+  ASSERT_TRUE(rig_.store->purge("a").value_or(false));
+  put("d", body(4, 2500));
+  rig_.store.reset();
+  rig_.device.settle();
+  rig_.device.now[rig_.device.now.size() - 1024] = std::byte{7};  // refused, behind a hole
+  const Bytes medium = rig_.device.now;
+  std::vector<std::uint64_t> reads;
+  std::vector<Bytes> after;
+  for (const bool tells_holes : {false, true}) {
+    for (const std::uint32_t cheap_bytes : {0U, 2048U, 3000U, 65536U}) {
+      for (const std::uint64_t slices : {1U, 3U, 1000U}) {
+        rig_.store.reset();
+        rig_.device.now = medium;
+        rig_.device.pending.clear();
+        rig_.device.tells_holes = tells_holes;
+        rig_.device.cheap_bytes = cheap_bytes;
+        rig_.device.reads = 0;
+        rig_.start(false);
+        while (rig_.store->ticks(slices).value_or(false)) {
+        }
+        reads.push_back(rig_.device.reads);
+        after.push_back(rig_.device.now);
+        EXPECT_TRUE(rig_.hits("b", body(2, 3000)));
+        EXPECT_TRUE(rig_.hits("c", body(3, 1700)));
+        EXPECT_TRUE(rig_.hits("d", body(4, 2500)));
+        EXPECT_EQ(report().refused, 1U);
+        EXPECT_EQ(report().scanned, report().units_total);
+        rig_.expect_conserved();
+      }
+    }
+  }
+  EXPECT_THAT(after, ::testing::Each(after.front()));
+  EXPECT_GE(reads.front(), report().units_total);
+  EXPECT_LE(reads.back(), 8U);
 }
 
 // R34.

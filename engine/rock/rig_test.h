@@ -32,6 +32,7 @@ class TestDevice final : public block::Device {
 
   [[nodiscard]] std::uint64_t size_bytes() const override { return now.size(); }
   [[nodiscard]] Status read(std::uint64_t offset_bytes, std::span<std::byte> into) override {
+    ++reads;
     if (offset_bytes <= unreadable && unreadable < offset_bytes + into.size()) {
       return fail(Trouble::device, "latent sector error");
     }
@@ -62,6 +63,13 @@ class TestDevice final : public block::Device {
     return {};
   }
   [[nodiscard]] Status discard(std::uint64_t, std::uint64_t) override { return {}; }
+  [[nodiscard]] std::uint64_t blank_until(std::uint64_t offset_bytes) override {
+    const auto zero = [](std::byte each) { return each == std::byte{}; };
+    const auto begin = now.begin() + static_cast<std::ptrdiff_t>(offset_bytes);
+    const auto data = std::find_if_not(begin, now.end(), zero);
+    return tells_holes ? static_cast<std::uint64_t>(data - now.begin()) : offset_bytes;
+  }
+  [[nodiscard]] std::uint32_t cheap_read_bytes() const override { return cheap_bytes; }
 
   /// Everything written is durable.
   void settle() {
@@ -82,7 +90,9 @@ class TestDevice final : public block::Device {
   std::vector<Write> pending;
   bool lying = false;
   std::uint64_t requests_left = UINT64_MAX;
-  std::uint64_t writes = 0, flushes = 0;
+  std::uint64_t reads = 0, writes = 0, flushes = 0;
+  bool tells_holes = false;               ///< `blank_until` knows every zero
+  std::uint32_t cheap_bytes = 0;          ///< `cheap_read_bytes`
   std::uint64_t unreadable = UINT64_MAX;  ///< reads that touch this byte fail
 
  private:

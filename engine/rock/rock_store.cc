@@ -129,11 +129,11 @@ Status RockStore::sync() {
   return done ? core_.flush() : done;
 }
 
-Result<bool> RockStore::tick() {
+Result<bool> RockStore::ticks(std::uint64_t slices) {
   if (closed_) {
     return fail(Trouble::gone, "the store is closed");
   }
-  const Status done = rebuild_.step();
+  const Status done = rebuild_.step(slices);
   return done ? Result<bool>(core_.rebuilding) : tl::unexpected(done.error());
 }
 

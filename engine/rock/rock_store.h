@@ -28,10 +28,14 @@ class RockStore final : public Store {
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override;
   [[nodiscard]] Result<bool> purge(std::string_view key) override;
   [[nodiscard]] Status sync() override;
-  [[nodiscard]] Result<bool> tick() override;
+  [[nodiscard]] Result<bool> tick() override { return ticks(1); }
+  [[nodiscard]] Result<bool> ticks(std::uint64_t slices) override;
   [[nodiscard]] Status close() override;
   [[nodiscard]] Inspection inspect() const override;
   [[nodiscard]] Stats stats() const override;
+  [[nodiscard]] std::vector<GateRefusals> refusals() const override {
+    return core_.gates.refused();
+  }
 
   /// For the inspection of a disk that is not in use.
   [[nodiscard]] Core& core() { return core_; }

@@ -1,7 +1,10 @@
 #include "engine/service/client.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "engine/service/tables.h"
@@ -13,6 +16,18 @@ namespace {
 class Client final : public Store {
  public:
   explicit Client(int socket) : socket_(socket) {}
+
+  /// Another life of the peer's store.
+  [[nodiscard]] Status reopen(std::uint64_t seed, std::uint32_t slot_bytes) {
+    std::byte leftover{};
+    if (::recv(socket_, &leftover, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN) {
+      return lost();
+    }
+    FrameWriter writer = request(Verb::reopen);
+    writer.u64(seed);
+    writer.u32(slot_bytes);
+    return done(ask(writer));
+  }
   ~Client() override { ::close(socket_); }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -73,7 +88,12 @@ class Client final : public Store {
   }
 
   [[nodiscard]] Status sync() override { return done(ask(Verb::sync)); }
-  [[nodiscard]] Result<bool> tick() override { return yes_or_no(ask(Verb::tick)); }
+  [[nodiscard]] Result<bool> tick() override { return ticks(1); }
+  [[nodiscard]] Result<bool> ticks(std::uint64_t slices) override {
+    FrameWriter writer = request(Verb::tick);
+    writer.u64(slices);
+    return yes_or_no(ask(writer));
+  }
   [[nodiscard]] Status close() override { return done(ask(Verb::close)); }
 
   /// Empty where the peer is gone: the interface has no place for an error.
@@ -148,6 +168,10 @@ class Client final : public Store {
 };
 
 }  // namespace
+
+Status reopen_served(int socket, std::uint64_t seed, std::uint32_t slot_bytes) {
+  return Client(::fcntl(socket, F_DUPFD_CLOEXEC, 0)).reopen(seed, slot_bytes);
+}
 
 std::unique_ptr<Store> connect_client(int socket) {
   return std::make_unique<Client>(socket);

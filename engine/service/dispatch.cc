@@ -38,13 +38,34 @@ void Dispatch::handle(std::span<const std::byte> request,
 
 Status Dispatch::carry_out(FrameReader& request, std::set<UploadId>& uploads, FrameWriter& answer) {
   const auto verb = static_cast<Verb>(request.u8());
+  if (verb == Verb::reopen) {
+    return reopen(request, uploads);
+  }
+  if (store_ == nullptr) {
+    return fail(Trouble::gone, "no store is open");
+  }
   if (verb >= Verb::begin_put && verb <= Verb::abort) {
     return upload_verb(verb, request, uploads, answer);
   }
   if (verb >= Verb::get && verb <= Verb::purge) {
     return object_verb(verb, request, answer);
   }
-  return store_verb(verb, answer);
+  return store_verb(verb, request, answer);
+}
+
+Status Dispatch::reopen(FrameReader& request, std::set<UploadId>& uploads) {
+  const std::uint64_t seed = request.u64();
+  const std::uint32_t slot_bytes = request.u32();
+  if (!request.whole()) {
+    return malformed();
+  }
+  if (!reopen_) {
+    return fail(Trouble::invalid, "this process opens its store once");
+  }
+  uploads.clear();
+  const auto opened = reopen_(seed, slot_bytes);
+  store_ = opened ? *opened : nullptr;
+  return opened ? Status{} : tl::unexpected(opened.error());
 }
 
 Status Dispatch::upload_verb(Verb verb,
@@ -58,7 +79,7 @@ Status Dispatch::upload_verb(Verb verb,
     if (!request.whole()) {
       return malformed();
     }
-    const auto upload = store_.begin_put(key, header, body_bytes);
+    const auto upload = store_->begin_put(key, header, body_bytes);
     if (!upload) {
       return tl::unexpected(upload.error());
     }
@@ -71,9 +92,9 @@ Status Dispatch::upload_verb(Verb verb,
     return malformed();
   }
   if (verb == Verb::append) {
-    return store_.append(upload, request.rest());
+    return store_->append(upload, request.rest());
   }
-  const Status ended = verb == Verb::commit ? store_.commit(upload) : store_.abort(upload);
+  const Status ended = verb == Verb::commit ? store_->commit(upload) : store_->abort(upload);
   if (ended) {
     uploads.erase(upload);
   }
@@ -83,11 +104,11 @@ Status Dispatch::upload_verb(Verb verb,
 Status Dispatch::object_verb(Verb verb, FrameReader& request, FrameWriter& answer) {
   const std::string_view key = request.text();
   if (verb == Verb::purge) {
-    return request.whole() ? done(store_.purge(key), answer) : malformed();
+    return request.whole() ? done(store_->purge(key), answer) : malformed();
   }
   if (verb == Verb::update_header) {
     const std::string_view header = request.text();
-    return request.whole() ? done(store_.update_header(key, header), answer) : malformed();
+    return request.whole() ? done(store_->update_header(key, header), answer) : malformed();
   }
   ByteRange range;
   range.offset_bytes = request.u64();
@@ -95,7 +116,7 @@ Status Dispatch::object_verb(Verb verb, FrameReader& request, FrameWriter& answe
   if (!request.whole()) {
     return malformed();
   }
-  const Status got = store_.get(key, range, reply_);
+  const Status got = store_->get(key, range, reply_);
   if (!got) {
     return got;
   }
@@ -109,20 +130,25 @@ Status Dispatch::object_verb(Verb verb, FrameReader& request, FrameWriter& answe
   return {};
 }
 
-Status Dispatch::store_verb(Verb verb, FrameWriter& answer) {
+Status Dispatch::tick(FrameReader& request, FrameWriter& answer) {
+  const std::uint64_t slices = request.u64();
+  return request.whole() ? done(store_->ticks(slices), answer) : malformed();
+}
+
+Status Dispatch::store_verb(Verb verb, FrameReader& request, FrameWriter& answer) {
   switch (verb) {
     case Verb::sync:
-      return store_.sync();
+      return store_->sync();
     case Verb::tick:
-      return done(store_.tick(), answer);
+      return tick(request, answer);
     case Verb::close:
       closed_ = true;
-      return store_.close();
+      return store_->close();
     case Verb::inspect:
-      write_inspection(store_.inspect(), answer);
+      write_inspection(store_->inspect(), answer);
       return {};
     case Verb::stats:
-      write_stats(store_.stats(), answer);
+      write_stats(store_->stats(), answer);
       return {};
     default:
       return malformed();

@@ -142,7 +142,23 @@ int serve_command(const std::filesystem::path& disk,
   if (!store) {
     return complain(store.error());
   }
-  const Status served = serve(**store, options);
+  ServerOptions server = options;
+  if (words.reopens) {
+    server.reopen = [&](std::uint64_t seed, std::uint32_t slot_bytes) -> Result<Store*> {
+      // The lock of the old descriptor has to go before the new one is locked.
+      store->reset();
+      device->reset();
+      device = block::open_file_device(disk, block::OpenMode::read_write);
+      if (!device) {
+        return tl::unexpected(device.error());
+      }
+      config->seed = seed;
+      config->slot_bytes = slot_bytes;
+      store = rock::open_store(**device, *config);
+      return store ? Result<Store*>(store->get()) : tl::unexpected(store.error());
+    };
+  }
+  const Status served = serve(**store, server);
   return served ? exit_ok : complain(served.error());
 }
 

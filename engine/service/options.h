@@ -20,6 +20,7 @@ struct StoreWords {
   std::uint32_t slice_slots = 64;
   std::string allocator, policy;  ///< empty: the preset's
   std::string seed;               ///< empty: from the system
+  bool reopens = false;           ///< clients may ask to open the store again
 };
 
 /// Error: names the word that is wrong and the allowed ones.

@@ -96,7 +96,7 @@ class Connection {
 class Server {
  public:
   Server(Store& store, const ServerOptions& options)
-      : store_(store), dispatch_(store), options_(options) {}
+      : dispatch_(store, options.reopen), options_(options) {}
   ~Server() {
     close_if_open(listener_);
     close_if_open(signals_);
@@ -124,7 +124,6 @@ class Server {
   void abort_uploads(const Connection& connection);
   [[nodiscard]] bool serve_ready();
 
-  Store& store_;
   Dispatch dispatch_;
   ServerOptions options_;
   int listener_ = -1, signals_ = -1;
@@ -192,10 +191,11 @@ void Server::wait() {
 
 /// A tick that fails is tried again: a slot that cannot be read is told of once and then left.
 void Server::background_work() {
-  if (!more_work_ || options_.tick_milliseconds == 0 || Clock::now() < next_tick_) {
+  const bool idle = !more_work_ || dispatch_.store() == nullptr;
+  if (idle || options_.tick_milliseconds == 0 || Clock::now() < next_tick_) {
     return;
   }
-  const auto more = store_.tick();
+  const auto more = dispatch_.store()->tick();
   more_work_ = !more || *more;
   next_tick_ = Clock::now() + std::chrono::milliseconds(options_.tick_milliseconds);
 }
@@ -203,7 +203,7 @@ void Server::background_work() {
 void Server::abort_uploads(const Connection& connection) {
   for (const UploadId upload : connection.uploads()) {
     // A refusal leaves its slots out of use until the next start; there is nobody to tell.
-    static_cast<void>(store_.abort(upload));
+    static_cast<void>(dispatch_.store()->abort(upload));
   }
 }
 
@@ -237,7 +237,7 @@ Status Server::run() {
     wait();
     if (!serve_ready()) {
       const bool asked = polled_[0].revents != 0;
-      return asked ? store_.close() : Status{};
+      return asked && dispatch_.store() != nullptr ? dispatch_.store()->close() : Status{};
     }
     background_work();
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "engine/store.h"
 
@@ -11,6 +12,9 @@ struct ServerOptions {
   std::filesystem::path socket_file;  ///< listens there, for any number of clients …
   int socket = -1;                    ///< … or serves this connected socket alone
   int tick_milliseconds = 10;         ///< 0: only the clients' ticks
+  /// Drops the store served so far as a kill would, and opens another one on the disk as it is now;
+  /// empty: such requests are refused. What it returns is served from then on.
+  std::function<Result<Store*>(std::uint64_t seed, std::uint32_t slot_bytes)> reopen;
 };
 
 /// Whether a server can be reached as `options` say, before a store is opened for it. Error: names

@@ -1,6 +1,7 @@
 // A store behind a socket behaves as the store itself; peers that vanish or talk nonsense harm
 // nobody.
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -31,6 +32,17 @@ class ServiceTest : public ::testing::Test {
     ServerOptions options;
     options.socket = ends[1];
     options.tick_milliseconds = 0;
+    options.reopen = [this](std::uint64_t seed, std::uint32_t slot_bytes) -> Result<Store*> {
+      rig_.store.reset();
+      rig_.config.seed = seed;
+      rig_.config.slot_bytes = slot_bytes;
+      auto store = rock::make_store(rig_.device, rig_.config, false);
+      if (!store) {
+        return tl::unexpected(store.error());
+      }
+      rig_.store = std::move(*store);
+      return rig_.store.get();
+    };
     server_ = std::thread([this, options] { served_ = serve(*rig_.store, options); });
   }
   void TearDown() override {
@@ -43,6 +55,7 @@ class ServiceTest : public ::testing::Test {
   }
   Store& client() {
     if (!client_) {
+      peer_ = socket_;
       client_ = connect_client(socket_);
       socket_ = -1;
     }
@@ -51,6 +64,7 @@ class ServiceTest : public ::testing::Test {
 
   rock::StoreRig rig_;
   int socket_ = -1;
+  int peer_ = -1;  // the client's, once it has one
   std::unique_ptr<Store> client_;
   std::thread server_;
   Status served_;
@@ -83,6 +97,29 @@ TEST_F(ServiceTest, EveryVerbThroughTheSocket) {
   ASSERT_TRUE(given_up);
   EXPECT_TRUE(store.abort(*given_up));
   EXPECT_TRUE(store.close());
+}
+
+TEST_F(ServiceTest, ReopeningDropsTheStoreAsAKillDoes) {
+  const auto bytes = body(1, 500);
+  const auto whole = client().begin_put("whole", "", bytes.size());
+  ASSERT_TRUE(whole && client().append(*whole, bytes) && client().commit(*whole));
+  const auto open = client().begin_put("open", "", bytes.size());
+  ASSERT_TRUE(open && client().append(*open, bytes));
+  const int other_life = ::fcntl(peer_, F_DUPFD_CLOEXEC, 0);
+  ASSERT_TRUE(reopen_served(other_life, 77, 1024));
+  EXPECT_FALSE(client().commit(*open)) << "its upload is gone";
+  EXPECT_FALSE(client().stats().recovery.finished) << "it begins again";
+  EXPECT_FALSE(client().ticks(1000).value_or(true));
+  GetReply reply;
+  ASSERT_TRUE(client().get("whole", {}, reply));
+  EXPECT_EQ(reply.body, bytes);
+  const auto refused = reopen_served(other_life, 78, 1000);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().trouble, Trouble::invalid);
+  EXPECT_FALSE(client().sync()) << "no store is open";
+  EXPECT_TRUE(reopen_served(other_life, 79, 1024));
+  ::close(other_life);
+  EXPECT_TRUE(client().close());
 }
 
 TEST_F(ServiceTest, TablesAreTheStoresOwn) {

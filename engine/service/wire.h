@@ -34,6 +34,7 @@ enum class Verb : std::uint8_t {
   close,
   inspect,
   stats,
+  reopen,
 };
 
 /// Longer frames end the connection; a longer object is read in ranges.
