@@ -369,6 +369,19 @@ std::optional<HeaderId> parse_header(std::string_view text) {
                                                                           : std::nullopt;
 }
 
+std::optional<HeaderId> BodyLibrary::header(std::string_view text) {
+  for (const Header& header : headers_) {
+    if (header.text == text) {
+      return header.id;
+    }
+  }
+  std::optional<HeaderId> id = parse_header(text);
+  if (id) {  // what nobody wrote may be anything, and never come back
+    headers_.push_back({std::string(text), id});
+  }
+  return id;
+}
+
 faultfs::ByteView BodyLibrary::body(const BodyId& id) {
   for (const Shelf& shelf : shelves_) {
     if (shelf.id == id) {

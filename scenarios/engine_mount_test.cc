@@ -129,6 +129,56 @@ TEST_F(EngineOnFuse, ExaminationsAreThoseOfTheEngineInMemory) {
   }
 }
 
+TEST_F(EngineOnFuse, APersistentProcessLivesAsManyFreshOnes) {
+  Rig rig = *rig_;
+  rig.persistent_engine = true;
+  auto persistent = make_target(config_, rig);
+  ASSERT_TRUE(persistent);
+  GenerateOptions options;
+  options.traits = target_->traits();
+  for (std::uint64_t seed = 0; seed < 2; ++seed) {
+    const auto history = generate(seed, options);
+    const auto fresh = record(*target_, *rig_, config_, seed, history);
+    const auto same = record(**persistent, rig, config_, seed, history);
+    ASSERT_TRUE(fresh && same);
+    EXPECT_TRUE(fresh->log == same->log) << seed;
+    EXPECT_EQ(fresh->readings, same->readings) << seed;
+    faultfs::CrashModel model(fresh->base, fresh->log, fresh->profile);
+    for (std::uint32_t entry = 0; entry <= fresh->log.size(); entry += 17) {
+      const faultfs::CrashPlan plan{{faultfs::CutKind::power_cut, entry, false}, {}};
+      const auto disks = model.build(plan);
+      const auto one = examine(*target_, *rig_, *fresh, plan.point, disks, {});
+      const auto other = examine(**persistent, rig, *fresh, plan.point, disks, {});
+      ASSERT_TRUE(one && other);
+      EXPECT_EQ(one->started, other->started) << entry;
+      EXPECT_EQ(one->after_recovery, other->after_recovery) << entry;
+      EXPECT_EQ(one->after_reopen, other->after_reopen) << entry;
+      EXPECT_EQ(one->after_traffic, other->after_traffic) << entry;
+      EXPECT_EQ(one->after_last_restart, other->after_last_restart) << entry;
+      EXPECT_EQ(one->gate_refusals, other->gate_refusals) << entry;
+    }
+  }
+}
+
+TEST_F(EngineOnFuse, APersistentProcessThatDiedIsReplaced) {
+  Rig rig = *rig_;
+  rig.persistent_engine = true;
+  auto target = make_target(config_, rig);
+  ASSERT_TRUE(target);
+  device_->power_on({faultfs::Image(config_.disk_bytes)});
+  ASSERT_EQ((*target)->start(1, 0)->outcome, Outcome::done);
+  device_->cut_now();
+  const auto refused = (*target)->start(2, 0);
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->outcome, Outcome::lost) << "there is nothing to open";
+  EXPECT_TRUE((*target)->death());
+  (*target)->kill();
+  device_->power_on({faultfs::Image(config_.disk_bytes)});
+  EXPECT_EQ((*target)->start(3, 0)->outcome, Outcome::done);
+  EXPECT_EQ((*target)->stop().outcome, Outcome::done);
+  EXPECT_EQ((*target)->start(4, 0)->outcome, Outcome::done);
+}
+
 TEST_F(EngineOnFuse, ACutDeviceIsALossNotAHang) {
   device_->power_on({faultfs::Image(config_.disk_bytes)});
   auto started = target_->start(1, 0);

@@ -11,7 +11,6 @@
 // has wrapped. Nothing of it is logged by the device.
 
 #include <algorithm>
-#include <map>
 
 #include <fmt/format.h>
 
@@ -112,7 +111,13 @@ class Examiner {
   [[nodiscard]] bool alive(const Reply& reply, std::string_view what, Examination& seen);
   [[nodiscard]] bool run_traffic(Examination& seen);
   [[nodiscard]] bool put(const Step& step, Examination& seen);
+  [[nodiscard]] std::optional<Structure> structure();
   void end_life(Examination& seen);
+  void enter(CostPart part) {
+    if (options_.clock != nullptr) {
+      options_.clock->enter(part);
+    }
+  }
 
   Target& target_;
   faultfs::Device& device_;
@@ -138,6 +143,7 @@ bool Examiner::alive(const Reply& reply, std::string_view what, Examination& see
 
 /// False when there is nothing more to ask.
 faultfs::Result<bool> Examiner::start(std::string_view when, Examination& seen) {
+  enter(CostPart::start);
   ++starts_;
   const std::uint64_t seed =
       faultfs::mix(faultfs::mix(recording_.seed, seed_part + options_.seed), starts_);
@@ -158,6 +164,7 @@ faultfs::Result<bool> Examiner::start(std::string_view when, Examination& seen) 
 }
 
 bool Examiner::read_all(std::vector<Reading>& readings, Examination& seen) {
+  enter(CostPart::gets);
   readings.reserve(keys_.size());
   for (const Key key : keys_) {
     readings.push_back(reader_.read(key));
@@ -196,6 +203,7 @@ bool Examiner::put(const Step& step, Examination& seen) {
 }
 
 bool Examiner::run_traffic(Examination& seen) {
+  enter(CostPart::traffic);
   const Traits traits = target_.traits();
   const auto steps = traffic_script(options_.seed % traffic_scripts, keys_, geometry_);
   for (const Step& step : steps) {
@@ -213,12 +221,23 @@ bool Examiner::run_traffic(Examination& seen) {
   return true;
 }
 
+std::optional<Structure> Examiner::structure() {
+  enter(CostPart::structure);
+  return target_.structure();
+}
+
 void Examiner::end_life(Examination& seen) {
-  std::map<std::string, std::uint64_t> sums(seen.gate_refusals.begin(), seen.gate_refusals.end());
-  for (const auto& [gate, refusals] : target_.gate_refusals()) {
-    sums[gate] += refusals;
+  enter(CostPart::kill);
+  for (auto& refused : target_.gate_refusals()) {
+    auto& sums = seen.gate_refusals;
+    const auto place = std::ranges::lower_bound(
+        sums, refused.first, {}, &std::pair<std::string, std::uint64_t>::first);
+    if (place != sums.end() && place->first == refused.first) {
+      place->second += refused.second;
+    } else {
+      sums.insert(place, std::move(refused));
+    }
   }
-  seen.gate_refusals.assign(sums.begin(), sums.end());
   target_.kill();
   device_.fence();
 }
@@ -229,7 +248,7 @@ faultfs::Status Examiner::run(Examination& seen) {
   faultfs::Result<bool> up = start("start after the crash", seen);
   bool going = up && *up && read_all(seen.after_recovery, seen);
   if (going) {
-    seen.structure = target_.structure();
+    seen.structure = structure();
   }
   if (going && options_.reopen) {
     end_life(seen);
@@ -237,12 +256,13 @@ faultfs::Status Examiner::run(Examination& seen) {
     going = up && *up && read_all(seen.after_reopen, seen);
   }
   if (going && options_.traffic && run_traffic(seen) && read_all(seen.after_traffic, seen)) {
-    seen.structure_after_traffic = target_.structure();
+    seen.structure_after_traffic = structure();
     end_life(seen);
     up = start("start after traffic", seen);
     going = up && *up && read_all(seen.after_last_restart, seen);
   }
   end_life(seen);
+  enter(CostPart::other);
   return up ? faultfs::Status{} : tl::unexpected(up.error());
 }
 

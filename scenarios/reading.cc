@@ -65,7 +65,7 @@ Reading Reader::read(Key key, std::uint64_t offset_bytes, std::uint64_t size_byt
     reading.detail = reply_.detail;
   }
   if (reading.kind == GetReply::Kind::hit) {
-    reading.header = parse_header(reply_.header);
+    reading.header = bodies_.header(reply_.header);
     reading.claimed_bytes = reply_.claimed_bytes;
     reading.offset_bytes = offset_bytes;
     reading.served_bytes = reply_.body.size();
@@ -84,11 +84,8 @@ faultfs::Result<Start> start_and_rebuild(Target& target,
   }
   Start start{*reply, true};
   bool more = to_end && target.traits().sliced_rebuild && reply->outcome == Outcome::done;
-  std::uint64_t ticks_left = 4ULL * geometry.units + 1000;
-  while (more && ticks_left > 0) {
-    start.reply = target.tick(more);
-    more = more && start.reply.outcome == Outcome::done;
-    --ticks_left;
+  if (more) {
+    start.reply = target.rebuild(4ULL * geometry.units + 1000, more);
   }
   start.recovery_ended = !more;
   return start;

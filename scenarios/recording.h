@@ -9,6 +9,7 @@
 #include "faultfs/crash_model.h"
 #include "scenarios/body_library.h"
 #include "scenarios/command.h"
+#include "scenarios/cost_clock.h"
 #include "scenarios/history.h"
 
 namespace scenarios {
@@ -53,13 +54,14 @@ struct Examination {
   std::optional<Structure> structure_after_traffic;
   std::vector<Reading> after_last_restart;  ///< killed once more after the traffic
   std::optional<Death> death;
-  std::vector<std::pair<std::string, std::uint64_t>> gate_refusals;
+  std::vector<std::pair<std::string, std::uint64_t>> gate_refusals;  ///< of all its lives, summed
 };
 
 struct ExamineOptions {
   std::uint64_t seed = 0;
   bool reopen = true;
   bool traffic = true;
+  CostClock* clock = nullptr;  ///< told what the time goes to
 };
 
 /// Powers the rig's device on with `disks`, starts the target, asks for every key, kills and starts

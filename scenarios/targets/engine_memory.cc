@@ -22,6 +22,10 @@ class Disk : public engine::block::Device {
   engine::Status read(std::uint64_t offset_bytes, std::span<std::byte> into) override {
     return status(device_.read(generation_, 0, offset_bytes, into), "read");
   }
+  [[nodiscard]] std::uint64_t blank_until(std::uint64_t offset_bytes) override {
+    std::uint64_t until = offset_bytes;
+    return device_.blank_until(generation_, 0, offset_bytes, until) == 0 ? until : offset_bytes;
+  }
   engine::Status write(std::uint64_t offset_bytes,
                        std::span<const std::byte> from,
                        engine::block::WriteMode mode) override {

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -25,7 +26,8 @@ constexpr std::size_t log_tail_bytes = 4096;
 std::vector<std::string> serve_arguments(const TargetConfig& config,
                                          const std::filesystem::path& disk,
                                          std::uint64_t seed,
-                                         std::uint32_t slot_bytes) {
+                                         std::uint32_t slot_bytes,
+                                         bool reopens) {
   std::vector<std::string> arguments = {"serve",
                                         "--disk",
                                         disk.string(),
@@ -47,6 +49,9 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
       arguments.insert(arguments.end(), {option, value});
     }
   };
+  if (reopens) {
+    arguments.emplace_back("--reopens");
+  }
   for (const std::string& gate : config.without_gates) {
     add("--without-gate", gate);
   }
@@ -63,15 +68,20 @@ class ProcessHome : public EngineHome {
   faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> open(
       std::uint64_t seed, std::uint32_t slot_bytes) override;
 
+  ~ProcessHome() override { end_process(); }
+  ProcessHome(const ProcessHome&) = delete;
+  ProcessHome(ProcessHome&&) = delete;
+  ProcessHome& operator=(const ProcessHome&) = delete;
+  ProcessHome& operator=(ProcessHome&&) = delete;
+
   bool wait_for_end() override {
     const bool ended = child_ == nullptr || child_->wait(answer_seconds_max).has_value();
-    child_.reset();
+    end_process();
     return ended;
   }
   void kill() override {
-    if (child_) {
-      child_->kill();
-      child_.reset();
+    if (!rig_.persistent_engine) {
+      end_process();
     }
   }
   std::optional<Death> death() override {
@@ -91,16 +101,50 @@ class ProcessHome : public EngineHome {
   }
 
  private:
+  using Opened = engine::Result<std::unique_ptr<engine::Store>>;
+
+  [[nodiscard]] std::unique_ptr<engine::Store> reopen(std::uint64_t seed, std::uint32_t slot_bytes);
+  faultfs::Result<Opened> start_process(std::uint64_t seed, std::uint32_t slot_bytes);
+  void end_process() {
+    if (child_) {
+      child_->kill();
+      child_.reset();
+    }
+    if (spare_socket_ >= 0) {
+      close(spare_socket_);
+      spare_socket_ = -1;
+    }
+  }
   [[nodiscard]] std::filesystem::path log_file() const { return rig_.work_dir / "engine.log"; }
 
   TargetConfig config_;
   Rig rig_;
   std::filesystem::path program_;
   std::unique_ptr<Child> child_;
+  int spare_socket_ = -1;  // a persistent process's, from one life's store to the next
 };
 
 faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> ProcessHome::open(
     std::uint64_t seed, std::uint32_t slot_bytes) {
+  if (auto store = reopen(seed, slot_bytes)) {
+    return Opened(std::move(store));
+  }
+  return start_process(seed, slot_bytes);
+}
+
+/// Null where a process of its own has to show what happens: there is none yet, it has died, or the
+/// disk as it is now is refused.
+std::unique_ptr<engine::Store> ProcessHome::reopen(std::uint64_t seed, std::uint32_t slot_bytes) {
+  if (spare_socket_ < 0 || death() ||
+      !engine::service::reopen_served(spare_socket_, seed, slot_bytes)) {
+    end_process();
+    return nullptr;
+  }
+  return engine::service::connect_client(fcntl(spare_socket_, F_DUPFD_CLOEXEC, 0));
+}
+
+faultfs::Result<ProcessHome::Opened> ProcessHome::start_process(std::uint64_t seed,
+                                                                std::uint32_t slot_bytes) {
   std::array<int, 2> sockets{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0) {
     return faultfs::fail(
@@ -114,8 +158,8 @@ faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> ProcessHome::ope
   std::filesystem::remove(log_file(), ignored);
   ChildOptions options;
   options.program = program_;
-  options.arguments =
-      serve_arguments(config_, rig_.disk_dir / disk_name(config_), seed, slot_bytes);
+  options.arguments = serve_arguments(
+      config_, rig_.disk_dir / disk_name(config_), seed, slot_bytes, rig_.persistent_engine);
   options.output = log_file();
   options.descriptors = {{sockets[1], socket_in_child}};
   options.pin_cpu = rig_.pin_cpu;
@@ -126,6 +170,7 @@ faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> ProcessHome::ope
     return tl::unexpected(child.error());
   }
   child_ = std::move(*child);
+  spare_socket_ = rig_.persistent_engine ? fcntl(sockets[0], F_DUPFD_CLOEXEC, 0) : -1;
   auto store = engine::service::connect_client(sockets[0]);
   // The first answer says that the store is open; asking for the tables changes nothing.
   if (store->inspect().units.empty()) {

@@ -63,7 +63,8 @@ class EngineTarget : public Target {
   }
   Reply update_header(Key key, std::string_view header) override;
   Reply sync() override { return store_ ? reply_of(store_->sync()) : not_running(); }
-  Reply tick(bool& more) override;
+  Reply tick(bool& more) override { return rebuild(1, more); }
+  Reply rebuild(std::uint64_t ticks_max, bool& more) override;
   Reply stop() override;
   void kill() override { end_life(); }
   std::optional<Structure> structure() override;
@@ -193,12 +194,12 @@ Reply EngineTarget::update_header(Key key, std::string_view header) {
   return reply_of(updated);
 }
 
-Reply EngineTarget::tick(bool& more) {
+Reply EngineTarget::rebuild(std::uint64_t ticks_max, bool& more) {
   more = false;
   if (!store_) {
     return not_running();
   }
-  const auto result = store_->tick();
+  const auto result = store_->ticks(ticks_max);
   more = result && *result;
   return reply_of(result);
 }
@@ -224,8 +225,11 @@ std::vector<std::pair<std::string, std::uint64_t>> EngineTarget::gate_refusals()
   if (!store_) {
     return {};
   }
-  const engine::Stats stats = store_->stats();
-  return {stats.refusals.begin(), stats.refusals.end()};
+  std::vector<std::pair<std::string, std::uint64_t>> counts;
+  for (engine::GateRefusals& refused : store_->refusals()) {
+    counts.emplace_back(std::move(refused.gate), refused.count);
+  }
+  return counts;
 }
 
 }  // namespace

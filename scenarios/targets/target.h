@@ -20,6 +20,8 @@ struct Rig {
   std::filesystem::path disk_dir;  ///< where the disks appear as files; empty: memory device only
   std::filesystem::path work_dir;  ///< private scratch for configuration, logs, sockets
   int pin_cpu = -1;                ///< CPU for child processes; -1: not pinned
+  /// The engine's process survives its lives: a kill drops its store, a start opens the disk again.
+  bool persistent_engine = false;
 };
 
 /// What a target can do beyond put, get, start and kill. What it cannot is left out of its
@@ -106,6 +108,15 @@ class Target {
   virtual Reply sync() = 0;
   /// One slice of background work; `more` says whether there is more.
   virtual Reply tick(bool& more) = 0;
+  /// `tick` until there is no more, or an answer other than done, at most `ticks_max` times.
+  virtual Reply rebuild(std::uint64_t ticks_max, bool& more) {
+    Reply reply;
+    for (more = true; more && ticks_max > 0 && reply.outcome == Outcome::done; --ticks_max) {
+      reply = tick(more);
+    }
+    more = more && reply.outcome == Outcome::done;
+    return reply;
+  }
   /// A clean stop, as its users would do it.
   virtual Reply stop() = 0;
   /// SIGKILL and reap (in process: drop without closing). Never fails; also cleans what it left.
@@ -114,7 +125,7 @@ class Target {
   [[nodiscard]] virtual std::optional<Structure> structure() = 0;
   /// Set when the process ended by itself since `start`.
   [[nodiscard]] virtual std::optional<Death> death() = 0;
-  /// Gate name → refusals of this life so far; empty where the target has none.
+  /// The gates that refused something in this life so far, and how often.
   [[nodiscard]] virtual std::vector<std::pair<std::string, std::uint64_t>> gate_refusals() = 0;
   /// What the target logged in this life, for the case directory.
   [[nodiscard]] virtual std::string log_text() = 0;
