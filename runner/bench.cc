@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <ostream>
 
 #include <fmt/format.h>
@@ -17,24 +18,54 @@ struct Part {
   const char* name;
   const char* target;
   DeviceKind device;
-  double floor_per_second;  ///< what the project promises on 2 cores
+  std::uint64_t disk_bytes;  ///< 0: the target's usual
+  bool persistent;
+  double floor_per_second;  ///< what the project promises on 2 cores; 0: nothing
   const char* limit;
 };
 
+constexpr std::uint64_t mebibyte = 1024ULL * 1024;
 constexpr Part parts[] = {
     {"memory",
      "engine",
      DeviceKind::memory,
+     mebibyte,
+     false,
      5000,
-     "rebuild, get and judge of every object, three restarts a state; no system calls"},
+     "copies, checksums and comparisons of every object four times a state; no system calls"},
+    {"memory-16M",
+     "engine",
+     DeviceKind::memory,
+     16 * mebibyte,
+     false,
+     0,
+     "the engine's and the judge's tables of slots, three restarts a state"},
+    {"memory-64M",
+     "engine",
+     DeviceKind::memory,
+     64 * mebibyte,
+     false,
+     0,
+     "the engine's and the judge's tables of slots, three restarts a state"},
     {"fuse",
      "engine",
      DeviceKind::fuse,
+     mebibyte,
+     false,
      500,
-     "three fresh processes a state, and one round trip through the kernel for each request"},
+     "three processes executed and killed a state; one trip through the kernel for each request"},
+    {"fuse-persistent",
+     "engine",
+     DeviceKind::fuse,
+     mebibyte,
+     true,
+     0,
+     "one trip through the kernel for each request of the engine and each of its answers"},
     {"squid",
      "squid",
      DeviceKind::fuse,
+     0,
+     false,
      8,
      "Squid's start to readiness, once a state, and again after traffic (one history of four)"},
 };
@@ -42,7 +73,9 @@ constexpr Part parts[] = {
 CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
   CampaignOptions options;
   options.config.target = part.target;
-  options.config.disk_bytes = scenarios::default_disk_bytes(part.target);
+  options.config.disk_bytes =
+      part.disk_bytes != 0 ? part.disk_bytes : scenarios::default_disk_bytes(part.target);
+  options.persistent_engine = part.persistent;
   options.config.slot_bytes = scenarios::default_slot_bytes(part.target);
   options.device = part.device;
   options.seed = 1;
@@ -55,12 +88,59 @@ CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
   return options;
 }
 
+/// "start 31%, gets 35%, ...", the dearest first.
+std::string split_text(const Cost& cost) {
+  double sum = 0;
+  std::vector<std::pair<double, std::string_view>> shares;
+  for (std::size_t part = 0; part < cost.part_seconds.size(); ++part) {
+    if (scenarios::cost_part_names.at(part) != "other") {
+      shares.emplace_back(cost.part_seconds.at(part), scenarios::cost_part_names.at(part));
+      sum += shares.back().first;
+    }
+  }
+  std::ranges::sort(shares, std::greater<>());
+  std::string text;
+  for (const auto& [seconds, name] : shares) {
+    text += fmt::format(
+        "{}{} {:.0f}%", text.empty() ? "" : ", ", name, sum > 0 ? 100 * seconds / sum : 0);
+  }
+  return text;
+}
+
+void print_row(const Part& part, const RunSummary& summary, std::ostream& out) {
+  const auto states = static_cast<double>(summary.states);
+  out << fmt::format("{:<16} {:>10} {:>10.0f} {:>10} {:>12.0f} {:>11}   {}\n",
+                     part.name,
+                     summary.states,
+                     states / summary.seconds,
+                     part.floor_per_second > 0 ? fmt::format("{:.0f}", part.floor_per_second) : "",
+                     1e6 * summary.cost.cpu_seconds / states,
+                     summary.cost.memory_bytes_max / mebibyte,
+                     split_text(summary.cost));
+  out << fmt::format("{:<16} limited by: {}\n", "", part.limit);
+  out.flush();
+}
+
 }  // namespace
+
+std::vector<std::string> bench_parts() {
+  std::vector<std::string> names;
+  for (const auto& part : parts) {
+    names.emplace_back(part.name);
+  }
+  return names;
+}
 
 int bench(const BenchOptions& options, std::ostream& out) {
   int code = 0;
-  out << fmt::format(
-      "{:<8} {:>10} {:>12} {:>10}   {}\n", "part", "states", "states/s", "floor", "limited by");
+  out << fmt::format("{:<16} {:>10} {:>10} {:>10} {:>12} {:>11}   {}\n",
+                     "part",
+                     "states",
+                     "states/s",
+                     "floor",
+                     "CPU us/state",
+                     "MiB/worker",
+                     "where the time goes");
   for (const auto& part : parts) {
     const auto& wanted = options.parts;
     if (!wanted.empty() && std::ranges::find(wanted, part.name) == wanted.end()) {
@@ -72,7 +152,7 @@ int bench(const BenchOptions& options, std::ostream& out) {
       status = faultfs::mount::can_mount();
     }
     if (!status) {
-      out << fmt::format("{:<8} undecided, because {}\n", part.name, status.error().message);
+      out << fmt::format("{:<16} undecided, because {}\n", part.name, status.error().message);
       code = 3;
       continue;
     }
@@ -80,19 +160,13 @@ int bench(const BenchOptions& options, std::ostream& out) {
     std::error_code ignored;
     std::filesystem::remove_all(campaign.out, ignored);
     if (!summary || summary->states == 0) {
-      out << fmt::format("{:<8} undecided, because {}\n",
+      out << fmt::format("{:<16} undecided, because {}\n",
                          part.name,
                          summary ? "no state could be run" : summary.error().message);
       code = 3;
       continue;
     }
-    out << fmt::format("{:<8} {:>10} {:>12.0f} {:>10.0f}   {}\n",
-                       part.name,
-                       summary->states,
-                       static_cast<double>(summary->states) / summary->seconds,
-                       part.floor_per_second,
-                       part.limit);
-    out.flush();
+    print_row(part, *summary, out);
   }
   return code;
 }

@@ -7,8 +7,11 @@
 
 namespace runner {
 
+/// The names of the parts, in order.
+[[nodiscard]] std::vector<std::string> bench_parts();
+
 struct BenchOptions {
-  std::vector<std::string> parts;  ///< memory, fuse, squid; empty: all
+  std::vector<std::string> parts;  ///< some of `bench_parts`; empty: all
   std::uint32_t seconds = 10;      ///< for each part
   int jobs = 0;                    ///< 0: one per CPU
 };

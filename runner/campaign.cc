@@ -51,7 +51,10 @@ nlohmann::json work(const CampaignOptions& options,
   }
   if (task.at("do") == "explore") {
     const double seconds_left = task.at("seconds_left");
-    return explore(options, stage, {task.at("index"), task.at("crashed"), seconds_left, &where});
+    StageOptions searching = stage;  // what is found is confirmed with processes of its own
+    searching.persistent_engine = options.persistent_engine;
+    return explore(
+        options, searching, {task.at("index"), task.at("crashed"), seconds_left, &where});
   }
   KeepOptions keep;
   keep.number = task.at("number");
@@ -282,6 +285,12 @@ class Campaign {
     summary_.undecided_states += result.undecided;
     summary_.states_by_profile[result.profile] += result.states;
     note_settings(result.index);
+    summary_.cost.cpu_seconds += result.cost.cpu_seconds;
+    summary_.cost.memory_bytes_max =
+        std::max(summary_.cost.memory_bytes_max, result.cost.memory_bytes_max);
+    for (std::size_t part = 0; part < result.cost.part_seconds.size(); ++part) {
+      summary_.cost.part_seconds.at(part) += result.cost.part_seconds.at(part);
+    }
     for (const auto& [name, count] : result.properties) {
       for (auto* total :
            {&summary_.properties[name], &summary_.properties_by_profile[result.profile][name]}) {

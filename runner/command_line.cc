@@ -37,6 +37,7 @@ int complain(const std::string& message, int code) {
 struct RunWords {
   CampaignOptions options;
   std::string device = "auto";
+  std::string engine_process = "fresh";
   std::string slot, disk, seed, time, color = "auto";
   std::string json, junit;
   bool no_overwrites = false, report_gates = false;
@@ -74,6 +75,10 @@ void add_target_options(CLI::App& app, RunWords& words) {
   app.add_option("--profile", words.options.profile, "device profile (default: each in turn)");
   app.add_option(
       "--device", words.device, "memory, fuse (default: memory for the engine, fuse for others)");
+  app.add_option("--engine-process",
+                 words.engine_process,
+                 "engine on fuse: fresh (a process for each start), persistent (one for many)")
+      ->capture_default_str();
 }
 
 void add_search_options(CLI::App& app, RunWords& words) {
@@ -237,6 +242,11 @@ faultfs::Status read_words(RunWords& words) {
     return faultfs::fail(device.error().message);
   }
   options.device = *device;
+  if (words.engine_process != "fresh" && words.engine_process != "persistent") {
+    return faultfs::fail(fmt::format("--engine-process {} is unknown; allowed: fresh, persistent",
+                                     words.engine_process));
+  }
+  options.persistent_engine = words.engine_process == "persistent";
   if (words.time.empty() && options.states_max == 0) {
     words.time = "60s";
   }
@@ -427,9 +437,12 @@ int run_command_line(int argc, const char* const* argv, const ReportingSeam& rep
       app.add_subcommand("doctor", "what this machine lacks, and what killed runs left on it");
   doctor_app->add_flag("--clean", clean, "remove the leftovers");
   BenchOptions bench_options;
-  auto* bench_app = app.add_subcommand("bench", "crash states per second: memory, fuse, squid");
-  bench_app->add_option("part", bench_options.parts, "memory, fuse, squid (default: all)")
-      ->check(CLI::IsMember({"memory", "fuse", "squid"}));
+  auto* bench_app = app.add_subcommand("bench", "crash states per second, and what they cost");
+  bench_app
+      ->add_option("part",
+                   bench_options.parts,
+                   fmt::format("{} (default: all)", fmt::join(bench_parts(), ", ")))
+      ->check(CLI::IsMember(bench_parts()));
   bench_app->add_option("--seconds", bench_options.seconds, "for each part")->capture_default_str();
   bench_app->add_option("--jobs", bench_options.jobs, "worker processes (default: one per CPU)");
   auto device_verbs = add_device_commands(app);

@@ -48,15 +48,20 @@ faultfs::Result<StateResult> Experiment::run(const faultfs::CrashPlan& plan,
     options.traffic = options.seed % 4 == 0;
   }
   stage_.rig().device.watch(watch);
+  options.clock = &clock_;
+  clock_.enter(scenarios::CostPart::build);
+  auto disks = model_.build(plan);
   auto seen = scenarios::examine(
-      stage_.target(), stage_.rig(), recording_, plan.point, model_.build(plan), options);
+      stage_.target(), stage_.rig(), recording_, plan.point, std::move(disks), options);
   if (!seen) {
     return faultfs::fail(seen.error().message);
   }
   StateResult result;
   result.seen = std::move(*seen);
   result.reads = stage_.rig().device.watched_reads();
+  clock_.enter(scenarios::CostPart::judge);
   result.judgement = judge_.judge(result.seen);
+  clock_.enter(scenarios::CostPart::other);
   return result;
 }
 

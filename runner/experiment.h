@@ -43,6 +43,9 @@ class Experiment {
   [[nodiscard]] faultfs::Result<StateResult> run(
       const faultfs::CrashPlan& plan, const std::vector<faultfs::SectorPlace>& watch = {});
 
+  /// What the time of `run` went to so far.
+  [[nodiscard]] const scenarios::CostClock& clock() const { return clock_; }
+
   /// What the target logged in the life of the last `run`.
   [[nodiscard]] std::string target_log() const { return stage_.target().log_text(); }
 
@@ -57,6 +60,7 @@ class Experiment {
   faultfs::CrashModel model_;
   std::vector<const properties::Property*> claimed_;
   properties::Judge judge_;
+  scenarios::CostClock clock_;
   std::optional<properties::Judgement> run_judgement_;  // judged once
 };
 

@@ -1,5 +1,7 @@
 #include "runner/explore_task.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -20,6 +22,25 @@ namespace {
 constexpr std::uint64_t explorer_part = 2;
 constexpr const char* survives = "process_survives";
 
+/// Of this process with all its threads, and of its children that have ended.
+double cpu_seconds() {
+  double sum = 0;
+  for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage used{};
+    getrusage(who, &used);
+    for (const timeval& time : {used.ru_utime, used.ru_stime}) {
+      sum += static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+    }
+  }
+  return sum;
+}
+
+std::uint64_t memory_bytes_max() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
+}
+
 /// One history being explored.
 class Exploration {
  public:
@@ -39,10 +60,13 @@ class Exploration {
 
   ExploreResult run() {
     at(0);
+    const double cpu_before = cpu_seconds();
     if (!prepare()) {
       return std::move(result_);
     }
     run_states();
+    stage_->target().kill();  // so that its time is counted
+    result_.cost = {cpu_seconds() - cpu_before, memory_bytes_max(), experiment_->clock().seconds()};
     for (const auto* property : experiment_->claimed()) {
       auto& count = result_.properties[std::string(property->name())];
       count.holds += result_.states - count.violated - count.undecided;
@@ -328,7 +352,10 @@ void to_json(nlohmann::json& json, const ExploreResult& result) {
           {"gates", result.gate_refusals},
           {"unexplored", result.unexplored},
           {"failures", result.failures},
-          {"trouble", result.trouble}};
+          {"trouble", result.trouble},
+          {"cpu_seconds", result.cost.cpu_seconds},
+          {"memory_bytes_max", result.cost.memory_bytes_max},
+          {"part_seconds", result.cost.part_seconds}};
 }
 
 void from_json(const nlohmann::json& json, ExploreResult& result) {
@@ -347,6 +374,9 @@ void from_json(const nlohmann::json& json, ExploreResult& result) {
   result.unexplored = json.at("unexplored").get<std::vector<std::string>>();
   result.failures = json.at("failures").get<std::vector<RawFailure>>();
   result.trouble = json.at("trouble");
+  result.cost.cpu_seconds = json.at("cpu_seconds");
+  result.cost.memory_bytes_max = json.at("memory_bytes_max");
+  result.cost.part_seconds = json.at("part_seconds").get<decltype(Cost::part_seconds)>();
 }
 
 }  // namespace runner

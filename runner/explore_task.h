@@ -31,6 +31,7 @@ struct ExploreResult {
   std::vector<std::string> unexplored;
   std::vector<RawFailure> failures;  ///< the first of each property
   std::string trouble;               ///< the world's; the history counts as undecided
+  Cost cost;
 };
 
 /// Where a worker is, for the parent to read when the worker dies.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -8,6 +9,7 @@
 
 #include "properties/property.h"
 #include "runner/case_file.h"
+#include "scenarios/cost_clock.h"
 
 namespace runner {
 
@@ -63,8 +65,16 @@ struct PropertyCount {
   std::uint64_t holds = 0, violated = 0, undecided = 0;
 };
 
+/// What crash states cost.
+struct Cost {
+  double cpu_seconds = 0;              ///< of the workers and of what they started
+  std::uint64_t memory_bytes_max = 0;  ///< resident at once, of the largest worker
+  std::array<double, scenarios::cost_part_names.size()> part_seconds{};  ///< as the clock went
+};
+
 struct RunSummary {
   RunInfo info;
+  Cost cost;  ///< of the states counted below
   double seconds = 0;
   double covered = 0;  ///< crash states that the executed ones stand for
   std::uint64_t states = 0, histories = 0, held = 0, violated_states = 0, undecided_states = 0;

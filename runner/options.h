@@ -19,6 +19,7 @@ struct CampaignOptions {
   bool vary_slot = true;           ///< engine: slot sizes in turn; otherwise `config.slot_bytes`
   std::string profile;  ///< empty: every profile in turn (targets but the engine: every honest one)
   DeviceKind device = DeviceKind::memory;
+  bool persistent_engine = false;  ///< engine on fuse: one process for many lives
   std::string explorer = "mixed";
   std::uint32_t deviations_max = 2;    ///< explorer bounded
   std::string scenario = "generated";  ///< generated, all (named ones first), or one name

@@ -56,7 +56,7 @@ faultfs::Result<std::unique_ptr<Stage>> Stage::create(const scenarios::TargetCon
   const fs::path mnt = stage->mount_ ? stage->mount_->directory() : fs::path();
   const fs::path work = stage->mount_ ? stage->directory_ / "work" : fs::path();
   stage->rig_ = std::unique_ptr<scenarios::Rig>(
-      new scenarios::Rig{*stage->device_, mnt, work, options.pin_cpu});
+      new scenarios::Rig{*stage->device_, mnt, work, options.pin_cpu, options.persistent_engine});
   auto target = scenarios::make_target(config, *stage->rig_);
   if (!target) {
     return faultfs::fail(target.error().message);

@@ -20,6 +20,7 @@ struct StageOptions {
   std::filesystem::path
       scratch;       ///< private directory; fuse: the mount point and work files go below it
   int pin_cpu = -1;  ///< CPU of the device's serving thread and of the cache's processes
+  bool persistent_engine = false;  ///< see scenarios::Rig
 };
 
 /// A target on its device: in this process on the memory device, or as a process on a FUSE mount.
