@@ -129,33 +129,45 @@ TEST_F(EngineOnFuse, ExaminationsAreThoseOfTheEngineInMemory) {
   }
 }
 
+/// What `target` shows at every so many crash points of `recording`.
+std::vector<Examination> examinations(Target& target, const Rig& rig, const Recording& recording) {
+  std::vector<Examination> all;
+  faultfs::CrashModel model(recording.base, recording.log, recording.profile);
+  for (std::uint32_t entry = 0; entry <= recording.log.size(); entry += 17) {
+    const faultfs::CrashPlan plan{{faultfs::CutKind::power_cut, entry, false}, {}};
+    auto seen = examine(target, rig, recording, plan.point, model.build(plan), {});
+    EXPECT_TRUE(seen);
+    all.push_back(seen ? std::move(*seen) : Examination{});
+  }
+  return all;
+}
+
 TEST_F(EngineOnFuse, APersistentProcessLivesAsManyFreshOnes) {
   Rig rig = *rig_;
   rig.persistent_engine = true;
-  auto persistent = make_target(config_, rig);
-  ASSERT_TRUE(persistent);
   GenerateOptions options;
   options.traits = target_->traits();
   for (std::uint64_t seed = 0; seed < 2; ++seed) {
     const auto history = generate(seed, options);
     const auto fresh = record(*target_, *rig_, config_, seed, history);
+    ASSERT_TRUE(fresh);
+    const auto ones = examinations(*target_, *rig_, *fresh);
+    // Made anew: while it lives it is the disk's one writer.
+    const auto persistent = make_target(config_, rig);
+    ASSERT_TRUE(persistent);
     const auto same = record(**persistent, rig, config_, seed, history);
-    ASSERT_TRUE(fresh && same);
+    ASSERT_TRUE(same);
     EXPECT_TRUE(fresh->log == same->log) << seed;
     EXPECT_EQ(fresh->readings, same->readings) << seed;
-    faultfs::CrashModel model(fresh->base, fresh->log, fresh->profile);
-    for (std::uint32_t entry = 0; entry <= fresh->log.size(); entry += 17) {
-      const faultfs::CrashPlan plan{{faultfs::CutKind::power_cut, entry, false}, {}};
-      const auto disks = model.build(plan);
-      const auto one = examine(*target_, *rig_, *fresh, plan.point, disks, {});
-      const auto other = examine(**persistent, rig, *fresh, plan.point, disks, {});
-      ASSERT_TRUE(one && other);
-      EXPECT_EQ(one->started, other->started) << entry;
-      EXPECT_EQ(one->after_recovery, other->after_recovery) << entry;
-      EXPECT_EQ(one->after_reopen, other->after_reopen) << entry;
-      EXPECT_EQ(one->after_traffic, other->after_traffic) << entry;
-      EXPECT_EQ(one->after_last_restart, other->after_last_restart) << entry;
-      EXPECT_EQ(one->gate_refusals, other->gate_refusals) << entry;
+    const auto others = examinations(**persistent, rig, *fresh);
+    ASSERT_EQ(ones.size(), others.size());
+    for (std::size_t i = 0; i < ones.size(); ++i) {
+      EXPECT_EQ(ones[i].started, others[i].started) << ones[i].start_detail;
+      EXPECT_EQ(ones[i].after_recovery, others[i].after_recovery) << i;
+      EXPECT_EQ(ones[i].after_reopen, others[i].after_reopen) << i;
+      EXPECT_EQ(ones[i].after_traffic, others[i].after_traffic) << i;
+      EXPECT_EQ(ones[i].after_last_restart, others[i].after_last_restart) << i;
+      EXPECT_EQ(ones[i].gate_refusals, others[i].gate_refusals) << i;
     }
   }
 }
