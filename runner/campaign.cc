@@ -12,9 +12,10 @@
 
 #include "faultfs/base/bytes.h"
 #include "faultfs/base/check.h"
+#include "runner/campaign_work.h"
+#include "runner/explore_task.h"
 #include "runner/keep_task.h"
 #include "runner/known_cases.h"
-#include "runner/pool.h"
 #include "scenarios/generate.h"
 
 namespace runner {
@@ -28,48 +29,6 @@ constexpr int harness_bug_code = 70;     // EX_SOFTWARE
 constexpr std::size_t crashes_max = 20;  // of one history, before it is given up
 constexpr double never = 1e9;            // seconds
 constexpr double shrink_seconds_max = 150;
-
-StageOptions stage_options(const CampaignOptions& options,
-                           const faultfs::Result<Sandbox>& sandbox,
-                           int cpu) {
-  StageOptions stage;
-  stage.device = options.device;
-  stage.pin_cpu = cpu;
-  stage.scratch = sandbox ? sandbox->scratch : fs::path();
-  return stage;
-}
-
-/// Answers one task, inside a worker.
-nlohmann::json work(const CampaignOptions& options,
-                    const nlohmann::json& task,
-                    const faultfs::Result<Sandbox>& sandbox,
-                    int cpu,
-                    Whereabouts& where) {
-  const StageOptions stage = stage_options(options, sandbox, cpu);
-  if (options.device == DeviceKind::fuse && !sandbox) {
-    return {{"error", sandbox.error().message}};
-  }
-  if (task.at("do") == "explore") {
-    const double seconds_left = task.at("seconds_left");
-    StageOptions searching = stage;  // what is found is confirmed with processes of its own
-    searching.persistent_engine = options.persistent_engine;
-    return explore(
-        options, searching, {task.at("index"), task.at("crashed"), seconds_left, &where});
-  }
-  KeepOptions keep;
-  keep.number = task.at("number");
-  keep.directory = task.at("directory").get<std::string>();
-  keep.known = task.at("known");
-  keep.shrink = options.shrink && !keep.known;
-  keep.shrink_seconds = task.at("shrink_seconds");
-  keep.replays = options.config.target == "engine" ? 3 : 5;
-  keep.confirm_on_fuse = sandbox.has_value() && faultfs::mount::can_mount().has_value();
-  auto kept = keep_case(options, stage, task.at("failure").get<RawFailure>(), keep);
-  if (!kept) {
-    return {{"error", kept.error().message}};
-  }
-  return *kept;
-}
 
 class Campaign {
  public:
@@ -107,7 +66,7 @@ class Campaign {
         [this](const nlohmann::json& task,
                const faultfs::Result<Sandbox>& sandbox,
                int cpu,
-               Whereabouts& where) { return work(options_, task, sandbox, cpu, where); });
+               Whereabouts& where) { return campaign_work(options_, task, sandbox, cpu, where); });
     if (!pool) {
       return fail(pool.error().message);
     }

@@ -93,7 +93,8 @@ TEST(CaseFile, NamedScenarioNeedsNoCommands) {
 TEST(CaseFile, MissingFileIsNamed) {
   auto loaded = load_case("/nonexistent/plan.txt");
   ASSERT_FALSE(loaded.has_value());
-  EXPECT_EQ(loaded.error().message, "/nonexistent/plan.txt cannot be read: No such file or directory");
+  EXPECT_EQ(loaded.error().message,
+            "/nonexistent/plan.txt cannot be read: No such file or directory");
 }
 
 }  // namespace
