@@ -43,7 +43,7 @@ struct DocumentHeader {
   std::uint64_t link = 0;    ///< header checksum of the document before it
   std::uint64_t nonce = 0;   ///< of the opening that wrote it
   std::uint64_t sync_serial = 0;
-  std::uint64_t body_offset = 0;       ///< fragment: where its content begins in the body
+  std::uint64_t body_offset = 0;       ///< fragment: place in the body; others: the row they end
   std::uint64_t content_checksum = 0;  ///< of metadata and content
 };
 

@@ -10,7 +10,9 @@
 // before the wrap, and the next put wraps again over whatever that write left. Rows of the cycle
 // before that point there are harmless: what they find does not match their key or its checksum.
 //
-// A purge takes the heads of its key away; a head those written before it.
+// A purge takes the heads of its key away; a head those written before it. Both name the row they
+// end, and rows come and go in the order of the first time, so that a full segment forgets what it
+// forgot then, and nothing that was evicted comes back.
 //
 // Nothing is written while the log is followed, so a cut during recovery changes nothing: the next
 // start finds the same copy and the same log. When it is done the *other* copy is written
@@ -98,6 +100,8 @@ void RollForward::drop_heads(const Key& key) {
 
 void RollForward::index(const DocumentHeader& header, std::uint64_t position) {
   if (header.kind != DocumentKind::fragment) {
+    // By its row where the document names it: the head itself may be overwritten by now.
+    superseded_ += core_.directory.erase(header.first_key, header.body_offset) ? 1 : 0;
     drop_heads(header.first_key);
   }
   const std::uint64_t room = rounded_length(header.length, core_.geometry);

@@ -146,15 +146,16 @@ Status Uploads::write_head(Upload& upload, std::uint32_t order) {
   if (!done) {
     return done;
   }
+  header.body_offset = old_rows_.empty() ? 0 : old_rows_.back().offset_blocks;
   const auto at = writer_.append(header, meta, upload.buffer);
   if (!at) {
     return tl::unexpected(at.error());
   }
+  // In this order, as roll-forward does it: a row more or less decides what a full segment forgets.
   for (const Row& row : old_rows_) {
-    if (row.data_offset() != *at) {
-      static_cast<void>(core_.directory.erase(upload.key, row.offset_blocks));
-    }
+    static_cast<void>(core_.directory.erase(upload.key, row.offset_blocks));
   }
+  log_.index(upload.key, *at, document_header_bytes + meta.size() + upload.buffer.size(), true);
   return {};
 }
 
@@ -262,6 +263,7 @@ Result<bool> Uploads::purge(std::string_view name) {
     DocumentHeader header;
     header.kind = DocumentKind::purge;
     header.first_key = header.key = key;
+    header.body_offset = old_rows_.empty() ? 0 : old_rows_.back().offset_blocks;
     const auto at = writer_.append(header, std::as_bytes(std::span(name)), {});
     done = at ? writer_.flush() : tl::unexpected(at.error());
   }

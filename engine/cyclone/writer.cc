@@ -55,8 +55,8 @@ Result<std::uint64_t> Writer::append(const DocumentHeader& header,
     return tl::unexpected(room.error());
   }
   const auto at = log_.append(header, meta, content);
-  if (at && header.kind != DocumentKind::purge) {
-    log_.index(header.key, *at, bytes, header.kind == DocumentKind::head);
+  if (at && header.kind == DocumentKind::fragment) {
+    log_.index(header.key, *at, bytes, false);
   }
   return at;
 }
