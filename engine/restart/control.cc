@@ -25,7 +25,6 @@ class ControlOpener {
  public:
   ControlOpener(SharedMemory& memory, const StartRequest& request, std::string prefix, Gates& gates)
       : memory_(memory),
-        request_(request),
         prefix_(std::move(prefix)),
         name_(control_name(prefix_)),
         own_abi_(abi_hash(request.format_facts)),
@@ -219,7 +218,6 @@ class ControlOpener {
   }
 
   SharedMemory& memory_;
-  const StartRequest& request_;
   std::string prefix_;
   std::string name_;
   std::uint64_t own_abi_;

@@ -53,6 +53,23 @@ SealedImage StripeImage::seal(const Binding& disk) && {
   return sealed;
 }
 
+void StripeImage::share(const TableClaim& claim, std::uint64_t size_bytes) {
+  slot_ = claim.slot;
+  mapping_ = claim.attach ? life_->attach(claim, identity_, size_bytes) : nullptr;
+  attached_ = mapping_ != nullptr;
+  if (!mapping_) {
+    mapping_ = life_->create(claim, identity_, size_bytes);
+  }
+  if (!mapping_) {
+    life_->table->release(claim.slot);
+    return;
+  }
+  bytes_ = mapping_->bytes();
+  if (life_->config.use_hugepages && mapping_->advise_huge_pages()) {
+    ++life_->counters.huge_pages;
+  }
+}
+
 FastRestart::FastRestart(SharedMemory& memory, const StartRequest& request, Log log)
     : life_(std::make_shared<RestartLife>(memory, request, std::move(log))) {}
 FastRestart::~FastRestart() = default;
@@ -69,24 +86,13 @@ Result<StripeImage> FastRestart::take(std::string_view identity,
   StripeImage image;
   image.identity_ = identity;
   image.life_ = life_;
-  if (life_->table && !life_->closed) {
-    if (const auto claim = life_->table->claim(identity, size_bytes, disk)) {
-      image.slot_ = claim->slot;
-      image.mapping_ = claim->attach ? life_->attach(*claim, identity, size_bytes) : nullptr;
-      image.attached_ = image.mapping_ != nullptr;
-      if (!image.mapping_) {
-        image.mapping_ = life_->create(*claim, identity, size_bytes);
-      }
-      if (!image.mapping_) {
-        life_->table->release(claim->slot);
-      }
-    }
+  const auto claim = life_->table && !life_->closed
+                         ? life_->table->claim(identity, size_bytes, disk)
+                         : std::nullopt;
+  if (claim) {
+    image.share(*claim, size_bytes);
   }
-  if (image.mapping_) {
-    image.bytes_ = image.mapping_->bytes();
-    if (life_->config.use_hugepages && image.mapping_->advise_huge_pages()) {
-      ++life_->counters.huge_pages;
-    }
+  if (image.shared()) {
     return image;
   }
   // calloc: pages that are never touched are never there.
@@ -126,13 +132,14 @@ void FastRestart::finish_start() {
   life_->opening.mapping->settle();
 }
 
-bool FastRestart::mark_clean(std::vector<SealedImage> images) {
+bool FastRestart::mark_clean(std::vector<SealedImage>&& images) {
+  const std::vector<SealedImage> sealed = std::move(images);
   life_->closed = true;
   if (!life_->table) {
     return false;
   }
   Table& table = *life_->table;
-  for (const SealedImage& image : images) {
+  for (const SealedImage& image : sealed) {
     if (image.mapping_ && image.life_ == life_) {
       const bool digested = life_->gates.on(Gate::image_digest);
       table.seal(image.slot_, image.disk_, digested ? image_digest(image.mapping_->bytes()) : 0);

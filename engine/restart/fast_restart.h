@@ -14,6 +14,7 @@
 namespace engine::restart {
 
 class RestartLife;
+struct TableClaim;
 
 /// Says that nobody writes one stripe's image any more. Made by `StripeImage::seal` only, and
 /// needed, one for each image, to raise the clean mark.
@@ -21,6 +22,8 @@ class SealedImage {
  public:
   SealedImage(SealedImage&&) noexcept = default;
   SealedImage& operator=(SealedImage&&) noexcept = default;
+  SealedImage(const SealedImage&) = delete;
+  SealedImage& operator=(const SealedImage&) = delete;
   ~SealedImage();
 
  private:
@@ -39,6 +42,8 @@ class StripeImage {
  public:
   StripeImage(StripeImage&&) noexcept;
   StripeImage& operator=(StripeImage&&) noexcept;
+  StripeImage(const StripeImage&) = delete;
+  StripeImage& operator=(const StripeImage&) = delete;
   ~StripeImage();
 
   [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
@@ -61,6 +66,9 @@ class StripeImage {
     void operator()(std::byte* bytes) const;
   };
   StripeImage() = default;
+  /// Attaches or creates the image that `claim` allows; leaves it empty where neither can be.
+  void share(const TableClaim& claim, std::uint64_t size_bytes);
+
   std::string identity_;
   std::span<std::byte> bytes_;
   bool attached_ = false;
@@ -99,8 +107,8 @@ class FastRestart {
   /// claimed any.
   void finish_start();
   /// Raises the clean mark if `images` are all that were taken from shared memory. False: it stays
-  /// down. Afterwards no image is given out.
-  bool mark_clean(std::vector<SealedImage> images);
+  /// down. Afterwards no image is given out, and `images` are gone.
+  bool mark_clean(std::vector<SealedImage>&& images);
 
   /// Gate name → refusals.
   [[nodiscard]] std::map<std::string, std::uint64_t> refusals() const;

@@ -18,7 +18,7 @@ RestartLife::RestartLife(SharedMemory& target, const StartRequest& request, Log 
   }
 }
 
-std::unique_ptr<Mapping> RestartLife::attach(const Table::Claim& claim,
+std::unique_ptr<Mapping> RestartLife::attach(const TableClaim& claim,
                                              std::string_view identity,
                                              std::uint64_t size_bytes) {
   const auto refused = [&](Gate gate, std::string_view why) {
@@ -65,7 +65,7 @@ SystemResult<std::unique_ptr<Mapping>> RestartLife::make(const std::string& name
   return mapping;
 }
 
-std::unique_ptr<Mapping> RestartLife::create(const Table::Claim& claim,
+std::unique_ptr<Mapping> RestartLife::create(const TableClaim& claim,
                                              std::string_view identity,
                                              std::uint64_t size_bytes) {
   if (claim.was_used) {

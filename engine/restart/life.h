@@ -30,11 +30,11 @@ class RestartLife {
   Counters counters;
 
   /// Maps the image of the life before, if it is what was sealed.
-  [[nodiscard]] std::unique_ptr<Mapping> attach(const Table::Claim& claim,
+  [[nodiscard]] std::unique_ptr<Mapping> attach(const TableClaim& claim,
                                                 std::string_view identity,
                                                 std::uint64_t size_bytes);
   /// Makes a new image of zeros, replacing any of that name.
-  [[nodiscard]] std::unique_ptr<Mapping> create(const Table::Claim& claim,
+  [[nodiscard]] std::unique_ptr<Mapping> create(const TableClaim& claim,
                                                 std::string_view identity,
                                                 std::uint64_t size_bytes);
 

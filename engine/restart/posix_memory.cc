@@ -17,6 +17,8 @@ class PosixMapping final : public Mapping {
  public:
   explicit PosixMapping(std::span<std::byte> bytes) : Mapping(bytes) {}
   ~PosixMapping() override { ::munmap(bytes_.data(), bytes_.size()); }
+  PosixMapping(const PosixMapping&) = delete;
+  PosixMapping& operator=(const PosixMapping&) = delete;
   [[nodiscard]] bool make_read_only() override {
     return ::mprotect(bytes_.data(), bytes_.size(), PROT_READ) == 0;
   }
@@ -30,6 +32,8 @@ class PosixObject final : public SharedObject {
  public:
   explicit PosixObject(int descriptor) : descriptor_(descriptor) {}
   ~PosixObject() override { ::close(descriptor_); }
+  PosixObject(const PosixObject&) = delete;
+  PosixObject& operator=(const PosixObject&) = delete;
 
   [[nodiscard]] SystemResult<std::uint64_t> size_bytes() override {
     struct stat facts = {};

@@ -88,7 +88,7 @@ TEST_F(StopTest, ReferenceRaisesTheMarkWhileWritersRun) {
   request.config.gates_off = gates_off_in_trafficserver();
   const auto life = start();
   StripeImage& image = life->take("a");
-  EXPECT_TRUE(life->restart->mark_clean({}));
+  EXPECT_TRUE(life->restart->mark_clean(std::vector<SealedImage>()));
   fill(image, 6);  // the half-written change of a thread that was not joined
   life->kill();
   const auto next = start();

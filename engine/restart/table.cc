@@ -78,13 +78,13 @@ void Table::say_refused(Gate gate, std::string_view identity, const Row& row) {
                 fmt::format("stripe {} for '{}' {}; recreating", row.name_text(), identity, why));
 }
 
-std::optional<Table::Claim> Table::claim(std::string_view identity,
-                                         std::uint64_t size_bytes,
-                                         const Binding& disk) {
+std::optional<TableClaim> Table::claim(std::string_view identity,
+                                       std::uint64_t size_bytes,
+                                       const Binding& disk) {
   const std::lock_guard lock(mutex_);
   const std::uint64_t hash = fnv_1a(identity);
   std::optional<std::size_t> slot = find(hash);
-  Claim claim;
+  TableClaim claim;
   if (slot && uses_.at(*slot) != Use::unclaimed) {
     gates_.refuse(Gate::row_claimed,
                   fmt::format("stripe '{}' has the row of another one; heap directory for this run",

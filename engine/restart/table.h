@@ -11,27 +11,27 @@
 
 namespace engine::restart {
 
+/// A stripe's right to one row.
+struct TableClaim {
+  std::size_t slot = 0;
+  std::string name;                ///< of the image
+  bool attach = false;             ///< the image of the life before may be attached
+  bool was_used = false;           ///< an older image may be there under the name
+  std::uint64_t image_digest = 0;  ///< that the attached bytes must have
+};
+
 /// The rows of the control segment during one life: who has which, and what the next start may
 /// rely on. A row that was given out promises nothing until it is sealed. For any number of
 /// threads.
 class Table {
  public:
-  /// A stripe's right to one row.
-  struct Claim {
-    std::size_t slot = 0;
-    std::string name;                ///< of the image
-    bool attach = false;             ///< the image of the life before may be attached
-    bool was_used = false;           ///< an older image may be there under the name
-    std::uint64_t image_digest = 0;  ///< that the attached bytes must have
-  };
-
   Table(Control& control, std::string prefix, Gates& gates);
 
   /// The row of the stripe, checked against it and its disk; a fresh row where there is none or it
   /// was refused. None: the stripe gets no shared memory in this run.
-  [[nodiscard]] std::optional<Claim> claim(std::string_view identity,
-                                           std::uint64_t size_bytes,
-                                           const Binding& disk);
+  [[nodiscard]] std::optional<TableClaim> claim(std::string_view identity,
+                                                std::uint64_t size_bytes,
+                                                const Binding& disk);
   /// Gives a row back that no image could be made for.
   void release(std::size_t slot);
   void distrust(std::size_t slot);

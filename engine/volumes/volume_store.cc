@@ -1,0 +1,291 @@
+#include "engine/volumes/volume_store.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "engine/base/random.h"
+#include "engine/block/window.h"
+#include "engine/volumes/assignment.h"
+#include "engine/volumes/label.h"
+
+namespace engine::volumes {
+namespace {
+
+constexpr unsigned upload_disk_bits = 16;
+
+/// One disk with its store; without one where the disk cannot be used.
+struct Part {
+  std::string name;
+  VolumeTag tag = 0;
+  std::unique_ptr<block::Window> window;
+  std::unique_ptr<Store> store;
+  std::string key_prefix;  ///< volume, nonce: nothing stored under another is ever found
+  std::string trouble;
+};
+
+struct Volume {
+  std::vector<std::size_t> parts;
+  std::unique_ptr<Assignment> assignment;
+};
+
+/// The URL in a key of `RequestKey`: what follows the first blank.
+std::string_view url_of(std::string_view key) {
+  const std::size_t blank = key.find(' ');
+  return blank == std::string_view::npos ? key : key.substr(blank + 1);
+}
+
+class VolumeStore final : public Store {
+ public:
+  explicit VolumeStore(const VolumeConfig& config) : config_(config) {}
+
+  [[nodiscard]] Status open(const std::vector<TaggedDisk>& disks, const OpenStore& open_store);
+
+  [[nodiscard]] Result<UploadId> begin_put(std::string_view key,
+                                           std::string_view header,
+                                           std::uint64_t body_bytes) override {
+    const std::size_t home = home_of(key);
+    const Part& part = parts_[home];
+    if (!part.store) {
+      return tl::unexpected(missing(part));
+    }
+    const auto upload =
+        part.store->begin_put(part.key_prefix + std::string(key), header, body_bytes);
+    return upload ? Result<UploadId>((*upload << upload_disk_bits) | home) : upload;
+  }
+  [[nodiscard]] Status append(UploadId upload, std::span<const std::byte> bytes) override {
+    Store* const store = store_of(upload);
+    return store != nullptr ? store->append(upload >> upload_disk_bits, bytes) : unknown(upload);
+  }
+  [[nodiscard]] Status commit(UploadId upload) override {
+    Store* const store = store_of(upload);
+    return store != nullptr ? store->commit(upload >> upload_disk_bits) : unknown(upload);
+  }
+  [[nodiscard]] Status abort(UploadId upload) override {
+    Store* const store = store_of(upload);
+    return store != nullptr ? store->abort(upload >> upload_disk_bits) : unknown(upload);
+  }
+  [[nodiscard]] Status get(std::string_view key, ByteRange range, GetReply& reply) override {
+    const Part& part = parts_[home_of(key)];
+    if (part.store) {
+      return part.store->get(part.key_prefix + std::string(key), range, reply);
+    }
+    reply = GetReply{};
+    return {};
+  }
+  [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override {
+    const Part& part = parts_[home_of(key)];
+    return part.store ? part.store->update_header(part.key_prefix + std::string(key), header)
+                      : Result<bool>(false);
+  }
+  /// Error where the disk is missing: the object may come back with it.
+  [[nodiscard]] Result<bool> purge(std::string_view key) override {
+    const Part& part = parts_[home_of(key)];
+    return part.store ? part.store->purge(part.key_prefix + std::string(key))
+                      : tl::unexpected(missing(part));
+  }
+  [[nodiscard]] Status sync() override {
+    return each([](Store& store) { return store.sync(); });
+  }
+  [[nodiscard]] Result<bool> tick() override {
+    bool more = false;
+    const Status done = each([&more](Store& store) {
+      const auto ticked = store.tick();
+      more = more || (ticked && *ticked);
+      return ticked ? Status{} : tl::unexpected(ticked.error());
+    });
+    return done ? Result<bool>(more) : tl::unexpected(done.error());
+  }
+  [[nodiscard]] Status close() override {
+    return each([](Store& store) { return store.close(); });
+  }
+  [[nodiscard]] Inspection inspect() const override;
+  [[nodiscard]] Stats stats() const override;
+
+ private:
+  [[nodiscard]] std::size_t home_of(std::string_view key) const {
+    const Volume& volume = volumes_.at(config_.hosting.volume_of(url_of(key)));
+    return volume.parts[volume.assignment->stripe_of(key).value_or(0)];
+  }
+  [[nodiscard]] Store* store_of(UploadId upload) const {
+    const std::size_t home = upload & ((1U << upload_disk_bits) - 1);
+    return home < parts_.size() ? parts_[home].store.get() : nullptr;
+  }
+  static Error missing(const Part& part) {
+    return {Trouble::device, fmt::format("disk {} is missing: {}", part.name, part.trouble)};
+  }
+  static Status unknown(UploadId upload) {
+    return fail(Trouble::gone, fmt::format("no upload {} is in progress", upload));
+  }
+  /// Every store, whatever the others say; the first trouble.
+  template <typename Action>
+  Status each(const Action& action) {
+    Status outcome;
+    for (const Part& part : parts_) {
+      const Status done = part.store ? action(*part.store) : Status{};
+      outcome = outcome ? done : outcome;
+    }
+    return outcome;
+  }
+  [[nodiscard]] std::vector<std::string> facts_of(const Volume& volume,
+                                                  const std::vector<TaggedDisk>& disks) const;
+  void open_part(const TaggedDisk& disk,
+                 const std::vector<std::string>& facts,
+                 const OpenStore& open_store,
+                 std::uint64_t seed);
+
+  VolumeConfig config_;
+  std::vector<Part> parts_;
+  std::map<VolumeTag, Volume> volumes_;
+  std::map<std::string, std::uint64_t> refusals_;
+};
+
+/// What must be as it was for the disks of a volume to be read. A disk that is missing now still
+/// counts: it is part of the configuration.
+std::vector<std::string> VolumeStore::facts_of(const Volume& volume,
+                                               const std::vector<TaggedDisk>& disks) const {
+  std::vector<std::string> facts = {fmt::format("label {}", label_version),
+                                    config_.store_facts,
+                                    fmt::format("keys {}", key_mode_name(config_.key_mode)),
+                                    config_.hosting.to_text()};
+  for (const std::size_t number : volume.parts) {
+    facts.push_back(fmt::format("disk {} {}", disks[number].name, disks[number].share_bytes));
+  }
+  return facts;
+}
+
+void VolumeStore::open_part(const TaggedDisk& disk,
+                            const std::vector<std::string>& facts,
+                            const OpenStore& open_store,
+                            std::uint64_t seed) {
+  Part& part = parts_.emplace_back();
+  part.name = disk.name;
+  part.tag = disk.tag;
+  part.trouble = "it could not be opened";
+  if (disk.device == nullptr) {
+    return;
+  }
+  std::vector<std::string> own_facts = facts;
+  own_facts.push_back(
+      fmt::format("this disk {} of {} bytes", disk.name, disk.device->size_bytes()));
+  const auto label = open_label(*disk.device, disk.tag, own_facts, seed);
+  if (!label) {
+    part.trouble = label.error().message;
+    return;
+  }
+  if (label->gate && *label->gate != LabelGate::missing) {
+    ++refusals_[std::string(label_gate_name(*label->gate))];
+  }
+  part.key_prefix =
+      fmt::format("v{}.{:016x}{:016x} ", disk.tag, label->label.nonce_high, label->label.nonce_low);
+  part.window = std::make_unique<block::Window>(
+      *disk.device, label_bytes, disk.device->size_bytes() - label_bytes);
+  auto store = open_store(*part.window, mix(seed, 7));
+  if (store) {
+    part.store = std::move(*store);
+  } else {
+    part.trouble = store.error().message;
+  }
+}
+
+Status VolumeStore::open(const std::vector<TaggedDisk>& disks, const OpenStore& open_store) {
+  for (std::size_t number = 0; number < disks.size(); ++number) {
+    volumes_[disks[number].tag].parts.push_back(number);
+  }
+  for (const VolumeTag tag : config_.hosting.volumes()) {
+    if (!volumes_.contains(tag)) {
+      return fail(Trouble::invalid,
+                  fmt::format("a hosting rule names volume {}, and no disk carries that tag", tag));
+    }
+  }
+  for (auto& [tag, volume] : volumes_) {
+    std::vector<StripeFacts> stripes;
+    for (const std::size_t number : volume.parts) {
+      // As configured: a missing disk must not move the others' objects.
+      stripes.push_back({disks[number].name, disks[number].share_bytes});
+    }
+    volume.assignment = std::make_unique<Assignment>(std::move(stripes));
+  }
+  for (std::size_t number = 0; number < disks.size(); ++number) {
+    const TaggedDisk& disk = disks[number];
+    open_part(disk, facts_of(volumes_.at(disk.tag), disks), open_store, mix(config_.seed, number));
+  }
+  const bool any = std::any_of(
+      parts_.begin(), parts_.end(), [](const Part& part) { return part.store != nullptr; });
+  return any ? Status{}
+             : fail(Trouble::device,
+                    parts_.empty() ? std::string("a store of volumes needs at least one disk")
+                                   : missing(parts_.front()).message);
+}
+
+/// The disks' units one after another; keys without what the disks put before them.
+Inspection VolumeStore::inspect() const {
+  Inspection all;
+  for (const Part& part : parts_) {
+    if (!part.store) {
+      continue;
+    }
+    Inspection view = part.store->inspect();
+    const auto first_unit = static_cast<std::uint32_t>(all.units.size());
+    for (UnitUse& unit : view.units) {
+      unit.entry += unit.kind == UnitUse::Kind::entry ? all.entries.size() : 0;
+      all.units.push_back(unit);
+    }
+    for (EntryUse& entry : view.entries) {
+      for (std::uint32_t& unit : entry.units) {
+        unit += first_unit;
+      }
+      if (entry.key.starts_with(part.key_prefix)) {
+        entry.key.erase(0, part.key_prefix.size());
+      }
+      all.entries.push_back(std::move(entry));
+    }
+  }
+  return all;
+}
+
+Stats VolumeStore::stats() const {
+  Stats all;
+  all.refusals = refusals_;
+  all.recovery.finished = true;
+  for (const Part& part : parts_) {
+    if (!part.store) {
+      ++all.counters["missing_disks"];
+      continue;
+    }
+    const Stats stats = part.store->stats();
+    for (const auto& [name, count] : stats.refusals) {
+      all.refusals[name] += count;
+    }
+    for (const auto& [name, count] : stats.counters) {
+      all.counters[name] += count;
+    }
+    RecoveryReport& sum = all.recovery;
+    const RecoveryReport& more = stats.recovery;
+    sum.finished = sum.finished && more.finished;
+    sum.units_total += more.units_total;
+    sum.scanned += more.scanned;
+    sum.empty += more.empty;
+    sum.loaded += more.loaded;
+    sum.refused += more.refused;
+    sum.superseded += more.superseded;
+    sum.entries += more.entries;
+    sum.ticks += more.ticks;
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_volumes(const std::vector<TaggedDisk>& disks,
+                                            const VolumeConfig& config,
+                                            const OpenStore& open_store) {
+  auto store = std::make_unique<VolumeStore>(config);
+  const Status opened = store->open(disks, open_store);
+  return opened ? Result<std::unique_ptr<Store>>(std::move(store)) : tl::unexpected(opened.error());
+}
+
+}  // namespace engine::volumes
