@@ -152,6 +152,33 @@ TEST(CycloneStore, AFullDirectoryForgetsTheOldest) {
   EXPECT_EQ(rig.count("segments_emptied"), 0U);
 }
 
+/// What was evicted stays so after a kill, and what was not is still there: the log is followed
+/// with the same rows as the first time.
+TEST(CycloneStore, AFullDirectoryForgetsTheSameAfterAKill) {
+  for (std::uint64_t round = 0; round < 40; ++round) {
+    CycloneRig rig;
+    rig.config.layout.average_object_bytes = 40000;
+    ASSERT_TRUE(rig.start());
+    for (std::uint64_t n = 0; n < 60 + round; ++n) {
+      const std::string name = key(mix(round, n) % 25);
+      if (mix(round + 1, n) % 8 == 0) {
+        ASSERT_TRUE(rig.store->purge(name));
+      } else {
+        ASSERT_TRUE(rig.put(name, body(n, 100 + mix(n, round) % 12000)));
+      }
+    }
+    std::vector<Bytes> before;
+    for (std::uint64_t n = 0; n < 25; ++n) {
+      before.push_back(rig.get(key(n)).body);
+    }
+    EXPECT_GT(rig.count("evictions"), 0U);
+    ASSERT_TRUE(rig.start());
+    for (std::uint64_t n = 0; n < 25; ++n) {
+      EXPECT_EQ(rig.get(key(n)).body, before[n]) << "round " << round << " key " << n;
+    }
+  }
+}
+
 TEST(CycloneStore, ACleanStopIsAsGoodAsAKill) {
   CycloneRig rig;
   ASSERT_TRUE(rig.start());

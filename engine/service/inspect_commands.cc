@@ -13,6 +13,7 @@
 #include <fmt/ranges.h>
 
 #include "engine/block/file_device.h"
+#include "engine/cyclone/store.h"
 #include "engine/rock/check.h"
 #include "engine/rock/store.h"
 #include "engine/service/client.h"
@@ -28,6 +29,7 @@ struct Opened {
   std::unique_ptr<block::Device> device;
   std::unique_ptr<Store> store;
   rock::Config config;
+  bool cyclone = false;
 };
 
 Result<std::unique_ptr<Store>> connect(const std::filesystem::path& file) {
@@ -48,10 +50,45 @@ Result<std::unique_ptr<Store>> connect(const std::filesystem::path& file) {
   return connect_client(socket);
 }
 
+Status recover_all(Store& store, block::OpenMode mode) {
+  Result<bool> more = true;
+  while (!more || *more) {
+    more = store.tick();
+    if (!more && mode == block::OpenMode::read_write) {
+      return tl::unexpected(more.error());
+    }
+  }
+  return {};
+}
+
+Result<Opened> open_cyclone(std::unique_ptr<block::Device> device, block::OpenMode mode) {
+  StoreWords words;
+  words.store = "cyclone";
+  auto config = make_cyclone_config(words);
+  const auto layout = cyclone::layout_of(*device);
+  if (!config || !layout) {
+    return tl::unexpected(config ? layout.error() : config.error());
+  }
+  config->layout = *layout;
+  auto store = mode == block::OpenMode::read_only ? cyclone::open_for_inspection(*device, *config)
+                                                  : cyclone::open_store(*device, *config);
+  if (!store) {
+    return tl::unexpected(store.error());
+  }
+  const Status recovered = recover_all(**store, mode);
+  if (!recovered) {
+    return tl::unexpected(recovered.error());
+  }
+  return Opened{std::move(device), std::move(*store), {}, true};
+}
+
 Result<Opened> open_disk(const Source& source, block::OpenMode mode) {
   auto device = block::open_file_device(source.disk, mode);
   if (!device) {
     return tl::unexpected(device.error());
+  }
+  if (cyclone::is_span(**device)) {
+    return open_cyclone(std::move(*device), mode);
   }
   const auto slot_bytes =
       source.slot.empty() ? rock::slot_bytes_of(**device) : parse_slot_size(source.slot);
@@ -69,12 +106,9 @@ Result<Opened> open_disk(const Source& source, block::OpenMode mode) {
   if (!store) {
     return tl::unexpected(store.error());
   }
-  Result<bool> more = true;
-  while (!more || *more) {
-    more = (*store)->tick();
-    if (!more && mode == block::OpenMode::read_write) {
-      return tl::unexpected(more.error());
-    }
+  const Status recovered = recover_all(**store, mode);
+  if (!recovered) {
+    return tl::unexpected(recovered.error());
   }
   return Opened{std::move(*device), std::move(*store), *config};
 }
@@ -255,7 +289,7 @@ int show_command(const Source& source, const std::string& key, bool json) {
     return exit_not_so;
   }
   std::vector<rock::SlotReport> slots;
-  if (opened->device) {
+  if (opened->device && !opened->cyclone) {
     auto report = rock::check_disk(*opened->device, opened->config);
     if (!report) {
       return complain(report.error());
@@ -286,7 +320,7 @@ int check_command(const Source& source, bool json) {
   if (!opened) {
     return complain(opened.error());
   }
-  if (!opened->device) {
+  if (!opened->device || opened->cyclone) {
     return check_live(*opened->store, json);
   }
   const auto report = rock::check_disk(*opened->device, opened->config);

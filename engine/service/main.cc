@@ -32,8 +32,8 @@ struct CommandLine {
 CLI::App* add_serve(CLI::App& app, CommandLine& line) {
   CLI::App* serve = app.add_subcommand("serve", "serve a store until it is closed or SIGTERM");
   serve->add_option("--disk", line.disk, "file or block device that holds the store")->required();
-  serve->add_option("--store", line.words.store, "rock");
-  serve->add_option("--preset", line.words.preset, "hardened, squid");
+  serve->add_option("--store", line.words.store, "rock, cyclone");
+  serve->add_option("--preset", line.words.preset, "hardened; rock: squid; cyclone: trafficserver");
   serve->add_option("--without-gate", line.words.without_gates, "a gate to switch off; repeatable");
   serve->add_option("--slot", line.words.slot, "slot size, 1K to 1M (16K)");
   serve->add_option("--slice", line.words.slice_slots, "slots a tick of the rebuild reads (64)");

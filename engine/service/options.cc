@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "engine/block/file_device.h"
+#include "engine/cyclone/store.h"
 #include "engine/rock/check.h"
 #include "engine/rock/store.h"
 
@@ -87,7 +88,8 @@ Result<std::uint32_t> parse_slot_size(const std::string& text) {
 
 Result<rock::Config> make_config(const StoreWords& words) {
   if (words.store != "rock") {
-    return fail(Trouble::invalid, fmt::format("'{}' is not a store; allowed: rock", words.store));
+    return fail(Trouble::invalid,
+                fmt::format("'{}' is not a store; allowed: rock, cyclone", words.store));
   }
   auto config = rock::find_preset(words.preset);
   if (!config) {
@@ -114,6 +116,71 @@ Result<rock::Config> make_config(const StoreWords& words) {
   return config;
 }
 
+Result<cyclone::Config> make_cyclone_config(const StoreWords& words) {
+  auto config = cyclone::find_preset(words.preset);
+  if (!config) {
+    return config;
+  }
+  for (const std::string& name : words.without_gates) {
+    const Status known = cyclone::check_gate(name);
+    if (!known) {
+      return tl::unexpected(known.error());
+    }
+    config->gates_off.push_back(name);
+  }
+  if (!words.slot.empty()) {
+    const auto slot_bytes = parse_slot_size(words.slot);
+    if (!slot_bytes) {
+      return tl::unexpected(slot_bytes.error());
+    }
+    config->layout.average_object_bytes = *slot_bytes / 2;
+    config->recovery_slice_bytes = *slot_bytes;
+  }
+  if (!words.allocator.empty() || !words.policy.empty()) {
+    return fail(Trouble::invalid,
+                "--allocator and --policy are for --store rock; a cyclone writes where its cursor "
+                "is");
+  }
+  config->seed = words.seed.empty() ? seed_of_system() : 0;
+  if (!words.seed.empty() && !read_number(words.seed, config->seed)) {
+    return fail(
+        Trouble::invalid,
+        fmt::format("'{}' is not a seed; allowed: a decimal or 0x number of 64 bits", words.seed));
+  }
+  return config;
+}
+
+Status check_words(const StoreWords& words) {
+  if (words.store == "cyclone") {
+    const auto config = make_cyclone_config(words);
+    return config ? Status{} : tl::unexpected(config.error());
+  }
+  const auto config = make_config(words);
+  return config ? Status{} : tl::unexpected(config.error());
+}
+
+// Another size than the header's would clear the store: only who names one wants that.
+Result<std::unique_ptr<Store>> open_configured(block::Device& device, const StoreWords& words) {
+  if (words.store == "cyclone") {
+    auto config = make_cyclone_config(words);
+    if (!config) {
+      return tl::unexpected(config.error());
+    }
+    if (words.slot.empty()) {
+      config->layout = cyclone::layout_of(device).value_or(config->layout);
+    }
+    return cyclone::open_store(device, *config);
+  }
+  auto config = make_config(words);
+  if (!config) {
+    return tl::unexpected(config.error());
+  }
+  if (words.slot.empty()) {
+    config->slot_bytes = rock::slot_bytes_of(device).value_or(config->slot_bytes);
+  }
+  return rock::open_store(device, *config);
+}
+
 int complain(const Error& error) {
   fmt::print(stderr, "cache-engine: {}\n", error.message);
   return error.trouble == Trouble::invalid ? exit_usage : exit_trouble;
@@ -122,9 +189,8 @@ int complain(const Error& error) {
 int serve_command(const std::filesystem::path& disk,
                   const StoreWords& words,
                   const ServerOptions& options) {
-  auto config = make_config(words);
-  if (!config) {
-    return complain(config.error());
+  if (const Status known = check_words(words); !known) {
+    return complain(known.error());
   }
   // A store that nobody can reach must not begin a life.
   if (const Status reachable = check(options); !reachable) {
@@ -134,11 +200,7 @@ int serve_command(const std::filesystem::path& disk,
   if (!device) {
     return complain(device.error());
   }
-  if (words.slot.empty()) {
-    // Another size than the header's would clear the store: only who names one wants that.
-    config->slot_bytes = rock::slot_bytes_of(**device).value_or(config->slot_bytes);
-  }
-  auto store = rock::open_store(**device, *config);
+  auto store = open_configured(**device, words);
   if (!store) {
     return complain(store.error());
   }
@@ -152,9 +214,10 @@ int serve_command(const std::filesystem::path& disk,
       if (!device) {
         return tl::unexpected(device.error());
       }
-      config->seed = seed;
-      config->slot_bytes = slot_bytes;
-      store = rock::open_store(**device, *config);
+      StoreWords next = words;
+      next.seed = std::to_string(seed);
+      next.slot = std::to_string(slot_bytes);
+      store = open_configured(**device, next);
       return store ? Result<Store*>(store->get()) : tl::unexpected(store.error());
     };
   }

@@ -2,10 +2,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/block/device.h"
+#include "engine/cyclone/config.h"
 #include "engine/rock/config.h"
 #include "engine/service/server.h"
 
@@ -25,6 +28,16 @@ struct StoreWords {
 
 /// Error: names the word that is wrong and the allowed ones.
 [[nodiscard]] Result<rock::Config> make_config(const StoreWords& words);
+
+/// The same for store cyclone; a slot is twice the average object.
+[[nodiscard]] Result<cyclone::Config> make_cyclone_config(const StoreWords& words);
+
+/// Ok where the words say a store.
+[[nodiscard]] Status check_words(const StoreWords& words);
+
+/// Opens the store that the words say on `device`; without a slot size, that of the disk.
+[[nodiscard]] Result<std::unique_ptr<Store>> open_configured(block::Device& device,
+                                                             const StoreWords& words);
 
 /// Reads "1000", "16K", "1M". Error: quotes the text.
 [[nodiscard]] Result<std::uint32_t> parse_slot_size(const std::string& text);
