@@ -56,6 +56,19 @@ TEST(Claims, ThePresetAndTheProgramSquidClaimTheSame) {
   EXPECT_THAT(claims, Not(Contains("recall_floor")));
 }
 
+TEST(Claims, CycloneHardenedClaimsWhatRockDoesAndItsPresetOnlyNoLies) {
+  scenarios::TargetConfig cyclone;
+  cyclone.store = "cyclone";
+  for (const char* profile : {"disk_512_write_through", "ssd_4k_volatile", "ssd_4k_lying_flush"}) {
+    EXPECT_EQ(names(cyclone, profile), names({}, profile));
+  }
+  cyclone.preset = "trafficserver";
+  const auto claims = names(cyclone, "disk_512_write_through");
+  EXPECT_THAT(claims, Contains("no_foreign_bytes"));
+  EXPECT_THAT(claims, Not(Contains("purged_stays_purged")));
+  EXPECT_THAT(claims, Not(Contains("recall_floor")));
+}
+
 TEST(Claims, ASpecimenClaimsWhatItsPresetClaims) {
   scenarios::TargetConfig specimen;
   specimen.without_gates = {"slot_payload_checksum"};

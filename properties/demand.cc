@@ -18,11 +18,15 @@
 // Example: 8 units; put k1 of 5 units, put k1 again: 10 units while both versions are there, so k1
 // may be evicted, but only until the second put ended: its end is after the last excess.
 //
+// (A store that is one circular log forgets by age: log_demand.cc.)
+//
 // Not counted: fragmentation (units are interchangeable in the stores we know) and bytes a store
 // keeps for itself beyond `unit_overhead`, except a fixed allowance for key and header.
 #include "properties/demand.h"
 
 #include <algorithm>
+
+#include "properties/log_demand.h"
 
 namespace properties {
 namespace {
@@ -228,6 +232,15 @@ bool Demand::others_open(scenarios::Key key) const {
 
 std::vector<scenarios::PutNumber> puts_safe_from_eviction(const scenarios::Recording& recording,
                                                           const faultfs::CrashPoint& point) {
+  if (const auto log = log_demand_at(recording, point)) {
+    std::vector<scenarios::PutNumber> safe;
+    for (const Operation& operation : recording.history.operations) {
+      if (operation.kind == OperationKind::put && log->holds(operation.number)) {
+        safe.push_back(operation.number);
+      }
+    }
+    return safe;
+  }
   Watch watch(recording);
   for (const Moment& moment : moments_until(recording.history, point)) {
     watch.see(moment);

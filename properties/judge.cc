@@ -4,6 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "properties/log_demand.h"
+
 namespace properties {
 namespace {
 
@@ -108,6 +110,10 @@ void Judge::fold_in_traffic(const scenarios::Examination& seen) {
   after_traffic_ = answers_at(seen.point);
   for (const scenarios::Operation& operation : seen.traffic) {
     fold_traffic(operation, after_traffic_);
+  }
+  if (auto log = log_demand_at(recording_, seen.point)) {
+    release_lapped_by_traffic(seen.traffic, std::move(*log), after_traffic_);
+    return;
   }
   held_.clear();
   const std::vector<Reading>& last =

@@ -62,8 +62,10 @@ void add_target_options(CLI::App& app, RunWords& words) {
   auto& config = words.options.config;
   app.add_option("--target", config.target, "engine, squid, command (see `powercut targets`)")
       ->capture_default_str();
-  app.add_option("--store", config.store, "store of the engine: rock")->capture_default_str();
-  app.add_option("--preset", config.preset, "hardened, squid")->capture_default_str();
+  app.add_option("--store", config.store, "store of the engine: rock, cyclone")
+      ->capture_default_str();
+  app.add_option("--preset", config.preset, "hardened; rock: squid; cyclone: trafficserver")
+      ->capture_default_str();
   app.add_option(
       "--without-gate", config.without_gates, "switch one gate of the engine off (repeatable)");
   app.add_option(
@@ -306,7 +308,7 @@ int run(RunWords& words, const ReportingSeam& reporting) {
     return complain("undecided, because " + summary.error().message, undecided);
   }
   if (words.report_gates) {
-    std::cout << gate_table(*summary);
+    std::cout << gate_table(options.config, *summary);
   }
   return summary->exit_code;
 }

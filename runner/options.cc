@@ -61,7 +61,8 @@ HistoryPlan plan_history(const CampaignOptions& options, std::uint64_t index) {
     if (options.vary_slot) {
       plan.config.slot_bytes = slot_sizes[odometer.digit(slot_sizes.size())];
     }
-    const bool preset_decides = options.config.preset != "hardened";
+    const bool preset_decides =
+        options.config.preset != "hardened" || options.config.store != "rock";
     if (options.config.allocator.empty() && !preset_decides) {
       plan.config.allocator = allocators[allocator];
     }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/cyclone/config.h"
 #include "engine/rock/config.h"
 #include "faultfs/base/bytes.h"
 #include "scenarios/targets/target.h"
@@ -18,7 +19,8 @@ struct KnownTarget {
 };
 
 constexpr KnownTarget known_targets[] = {
-    {"engine", "powercut's own slot store (rock), in this process or as cache-engine on a mount"},
+    {"engine",
+     "powercut's own stores (rock, cyclone), in this process or as cache-engine on a mount"},
     {"squid", "Squid with a rock cache_dir, unmodified, one process (-N), on a mount"},
     {"command", "any program with one file, behind a script of five verbs, on a mount"},
 };
@@ -46,10 +48,18 @@ int print_targets(std::ostream& out) {
   return all ? 0 : 3;
 }
 
-std::string gate_table(const RunSummary& summary) {
+std::string gate_table(const scenarios::TargetConfig& config, const RunSummary& summary) {
   std::string text = "gate                     refused\n";
-  for (const auto gate : engine::rock::all_gates()) {
-    const std::string name(engine::rock::gate_name(gate));
+  std::vector<std::string> names;
+  if (config.store == "cyclone") {
+    const auto all = engine::cyclone::all_gate_names();
+    names.assign(all.begin(), all.end());
+  } else {
+    for (const auto gate : engine::rock::all_gates()) {
+      names.emplace_back(engine::rock::gate_name(gate));
+    }
+  }
+  for (const std::string& name : names) {
     const auto found = summary.gate_refusals.find(name);
     const std::uint64_t count = found == summary.gate_refusals.end() ? 0 : found->second;
     text += fmt::format(

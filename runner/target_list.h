@@ -5,6 +5,7 @@
 #include <string>
 
 #include "runner/observer.h"
+#include "scenarios/targets/config.h"
 
 namespace runner {
 
@@ -13,6 +14,7 @@ namespace runner {
 int print_targets(std::ostream& out);
 
 /// Gate → how often it refused something in the run; gates never seen to refuse are listed too.
-[[nodiscard]] std::string gate_table(const RunSummary& summary);
+[[nodiscard]] std::string gate_table(const scenarios::TargetConfig& config,
+                                     const RunSummary& summary);
 
 }  // namespace runner

@@ -6,8 +6,10 @@
 
 #include <fmt/format.h>
 
+#include "engine/cyclone/config.h"
 #include "engine/rock/config.h"
 #include "faultfs/base/bytes.h"
+#include "scenarios/targets/log_geometry.h"
 
 namespace scenarios {
 
@@ -39,10 +41,7 @@ faultfs::Status one_of(std::string_view what,
   return fail(fmt::format("{} '{}' is not known; allowed: {}", what, word, list));
 }
 
-faultfs::Status check_engine(const TargetConfig& config) {
-  if (auto store = one_of("store", config.store, {"rock"}); !store) {
-    return store;
-  }
+faultfs::Status check_rock(const TargetConfig& config) {
   if (const auto preset = engine::rock::find_preset(config.preset); !preset) {
     return fail(preset.error().message);
   }
@@ -62,6 +61,28 @@ faultfs::Status check_engine(const TargetConfig& config) {
     return allocator;
   }
   return one_of("policy", config.policy, {"", "whole_entry", "newest_complete"});
+}
+
+faultfs::Status check_cyclone(const TargetConfig& config) {
+  if (const auto preset = engine::cyclone::find_preset(config.preset); !preset) {
+    return fail(preset.error().message);
+  }
+  for (const std::string& name : config.without_gates) {
+    if (const auto gate = engine::cyclone::check_gate(name); !gate) {
+      return fail(gate.error().message);
+    }
+  }
+  if (!config.allocator.empty() || !config.policy.empty()) {
+    return fail("allocator and policy are for store rock; a cyclone writes where its cursor is");
+  }
+  return check_log(config);
+}
+
+faultfs::Status check_engine(const TargetConfig& config) {
+  if (auto store = one_of("store", config.store, {"rock", "cyclone"}); !store) {
+    return store;
+  }
+  return config.store == "rock" ? check_rock(config) : check_cyclone(config);
 }
 
 /// A target that is run as it is: the settings of the engine mean nothing to it.

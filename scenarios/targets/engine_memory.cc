@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/cyclone/store.h"
 #include "engine/rock/store.h"
 #include "faultfs/base/check.h"
 #include "scenarios/targets/engine_home.h"
@@ -53,28 +54,6 @@ class Disk : public engine::block::Device {
   std::uint64_t size_bytes_;
 };
 
-class MemoryHome : public EngineHome {
- public:
-  MemoryHome(const engine::rock::Config& config, const Rig& rig) : config_(config), rig_(rig) {}
-
-  faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> open(
-      std::uint64_t seed, std::uint32_t slot_bytes) override {
-    disk_.emplace(rig_.device);
-    config_.seed = seed;
-    config_.slot_bytes = slot_bytes;
-    return engine::rock::open_store(*disk_, config_);
-  }
-  bool wait_for_end() override { return true; }
-  void kill() override { disk_.reset(); }
-  std::optional<Death> death() override { return std::nullopt; }
-  std::string log_text() override { return {}; }
-
- private:
-  engine::rock::Config config_;
-  Rig rig_;
-  std::optional<Disk> disk_;
-};
-
 engine::rock::Allocator allocator_called(const std::string& name) {
   if (name == "lifo") {
     return engine::rock::Allocator::lifo;
@@ -107,10 +86,52 @@ engine::rock::Config rock_config(const TargetConfig& config) {
   return rock;
 }
 
+/// A slot is the measure by which histories choose sizes; to a cyclone an object is half of one.
+engine::cyclone::Config cyclone_config(const TargetConfig& config,
+                                       std::uint64_t seed,
+                                       std::uint32_t slot_bytes) {
+  const auto preset = engine::cyclone::find_preset(config.preset);
+  POWERCUT_CHECK(preset.has_value(), "preset {}", config.preset);
+  engine::cyclone::Config cyclone = *preset;
+  cyclone.layout.average_object_bytes = slot_bytes / 2;
+  cyclone.recovery_slice_bytes = slot_bytes;
+  cyclone.seed = seed;
+  cyclone.gates_off.insert(
+      cyclone.gates_off.end(), config.without_gates.begin(), config.without_gates.end());
+  return cyclone;
+}
+
+using OpenedStore = engine::Result<std::unique_ptr<engine::Store>>;
+
+class MemoryHome : public EngineHome {
+ public:
+  MemoryHome(TargetConfig config, const Rig& rig) : config_(std::move(config)), rig_(rig) {}
+
+  faultfs::Result<OpenedStore> open(std::uint64_t seed, std::uint32_t slot_bytes) override {
+    disk_.emplace(rig_.device);
+    if (config_.store == "cyclone") {
+      return engine::cyclone::open_store(*disk_, cyclone_config(config_, seed, slot_bytes));
+    }
+    engine::rock::Config rock = rock_config(config_);
+    rock.seed = seed;
+    rock.slot_bytes = slot_bytes;
+    return engine::rock::open_store(*disk_, rock);
+  }
+  bool wait_for_end() override { return true; }
+  void kill() override { disk_.reset(); }
+  std::optional<Death> death() override { return std::nullopt; }
+  std::string log_text() override { return {}; }
+
+ private:
+  TargetConfig config_;
+  Rig rig_;
+  std::optional<Disk> disk_;
+};
+
 }  // namespace
 
 std::unique_ptr<EngineHome> make_memory_home(const TargetConfig& config, const Rig& rig) {
-  return std::make_unique<MemoryHome>(rock_config(config), rig);
+  return std::make_unique<MemoryHome>(config, rig);
 }
 
 }  // namespace scenarios

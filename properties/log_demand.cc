@@ -1,0 +1,132 @@
+// When may a store that is a circular log forget? When the log came round: it forgets what was
+// written longest ago, and nothing else. So the harness counts, from the client's operations alone,
+// how many bytes the store can have written since a put began:
+//
+// - a put writes its body in documents of at most a fragment's content, each with a header and
+//   rounded to whole sectors, and one document more for its head; a small body goes with the head;
+// - a header update writes a head, and a body that was in the head once more; a purge one document;
+// - an operation counts whole from its beginning, an upload that was open when the put began counts
+//   whole as written after it, and one that was given up counts as if it had been finished;
+// - at the wrap less than a document stays unused, and a lap may hold two wraps' leftovers.
+//
+// A put is certainly there while that is less than the data area, and while fewer documents were
+// written since than the directory has rows for, whatever their keys. What an object's own later
+// header updates do not refresh is its body: an object is as old as its put.
+//
+// Example: a data area of 900 KiB; put k1 of 64K, then 700 KiB of other puts: k1 must be a hit. A
+// store that forgets everything fails at the first cut.
+#include "properties/log_demand.h"
+
+#include <algorithm>
+
+namespace properties {
+namespace {
+
+using scenarios::Operation;
+using scenarios::OperationKind;
+
+/// Key, header without padding, and what the store adds to them in a head.
+constexpr std::uint64_t metadata_bytes_max = 400;
+
+}  // namespace
+
+LogDemand::LogDemand(const scenarios::TargetConfig& config, const scenarios::LogGeometry& geometry)
+    : config_(config), geometry_(geometry) {}
+
+LogDemand::Cost LogDemand::cost_of(const Operation& operation) const {
+  const std::uint64_t overhead = geometry_.fragment_overhead_bytes;
+  const std::uint64_t head = metadata_bytes_max + operation.header_bytes + overhead;
+  switch (operation.kind) {
+    case OperationKind::put: {
+      if (operation.body_bytes + metadata_bytes_max + operation.header_bytes <=
+          geometry_.fragment_bytes) {
+        return {operation.body_bytes + head, 1};
+      }
+      const std::uint64_t fragments =
+          (operation.body_bytes + geometry_.fragment_bytes - 1) / geometry_.fragment_bytes;
+      return {operation.body_bytes + fragments * overhead + head, fragments + 1};
+    }
+    case OperationKind::update:
+      return {head + geometry_.fragment_bytes + overhead, 2};
+    case OperationKind::purge:
+      return {head, 0};
+    default:
+      return {};
+  }
+}
+
+void LogDemand::begin(const Operation& operation) {
+  if (operation.kind == OperationKind::clear) {
+    const auto unit = static_cast<std::uint32_t>(operation.body_bytes);
+    geometry_ = scenarios::log_geometry(config_, unit).value_or(scenarios::LogGeometry{});
+    return;
+  }
+  const Cost own = cost_of(operation);
+  Cost before = total_;
+  for (const Begun& each : begun_) {
+    before.bytes -= each.open ? each.own.bytes : 0;
+    before.rows -= each.open ? each.own.rows : 0;
+  }
+  begun_.push_back({operation.number, before, own, operation.kind == OperationKind::put});
+  total_.bytes += own.bytes;
+  total_.rows += own.rows;
+}
+
+void LogDemand::end(const Operation& operation) {
+  for (Begun& each : begun_) {
+    each.open = each.open && each.put != operation.number;
+  }
+}
+
+bool LogDemand::holds(scenarios::PutNumber put) const {
+  const auto at = std::find_if(
+      begun_.begin(), begun_.end(), [put](const Begun& each) { return each.put == put; });
+  if (at == begun_.end()) {
+    return false;
+  }
+  const std::uint64_t unused = 2 * (geometry_.fragment_bytes + geometry_.fragment_overhead_bytes);
+  return total_.bytes - at->before.bytes + unused <= geometry_.data_bytes &&
+         total_.rows - at->before.rows <= geometry_.rows;
+}
+
+std::optional<LogDemand> log_demand_at(const scenarios::Recording& recording,
+                                       const faultfs::CrashPoint& point) {
+  const auto geometry = scenarios::log_geometry(recording.config);
+  if (!geometry) {
+    return std::nullopt;
+  }
+  const scenarios::History& history = recording.history;
+  LogDemand demand(recording.config, *geometry);
+  // In the order of their beginnings; an upload is open for whatever began before it ended.
+  std::vector<const Operation*> open;
+  for (const Operation& operation : history.operations) {
+    const OperationState state = state_at(operation, point, history.segments - 1);
+    if (state == OperationState::not_started) {
+      continue;
+    }
+    std::erase_if(open, [&](const Operation* earlier) {
+      const bool over = earlier->segment < operation.segment || earlier->ended <= operation.began;
+      if (over) {
+        demand.end(*earlier);
+      }
+      return over;
+    });
+    demand.begin(operation);
+    open.push_back(&operation);
+  }
+  return demand;
+}
+
+void release_lapped_by_traffic(const std::vector<scenarios::Operation>& traffic,
+                               LogDemand demand,
+                               std::vector<KeyAnswers>& answers) {
+  for (const Operation& operation : traffic) {
+    demand.begin(operation);
+    demand.end(operation);
+  }
+  for (KeyAnswers& key : answers) {
+    key.must = demand.holds(key.must) ? key.must : 0;
+  }
+}
+
+}  // namespace properties

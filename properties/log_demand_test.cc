@@ -1,0 +1,77 @@
+#include "properties/log_demand.h"
+
+#include <gtest/gtest.h>
+
+namespace properties {
+namespace {
+
+using scenarios::Operation;
+using scenarios::OperationKind;
+
+scenarios::TargetConfig cyclone() {
+  scenarios::TargetConfig config;
+  config.store = "cyclone";
+  return config;
+}
+
+Operation put(std::uint32_t number, std::uint64_t body_bytes) {
+  Operation operation;
+  operation.number = number;
+  operation.kind = OperationKind::put;
+  operation.body_bytes = body_bytes;
+  operation.acknowledged = true;
+  return operation;
+}
+
+LogDemand fresh() {
+  return {cyclone(), scenarios::log_geometry(cyclone()).value()};
+}
+
+TEST(LogDemand, IsForLogsOnly) {
+  EXPECT_FALSE(scenarios::log_geometry(scenarios::TargetConfig{}));
+  EXPECT_TRUE(scenarios::log_geometry(cyclone()));
+}
+
+TEST(LogDemand, APutIsHeldUntilTheLogCameRound) {
+  LogDemand demand = fresh();
+  const std::uint64_t data_bytes = scenarios::log_geometry(cyclone())->data_bytes;
+  std::uint64_t body_bytes = 0;
+  std::uint32_t number = 1;
+  for (; body_bytes < data_bytes; body_bytes += 60000, ++number) {
+    demand.begin(put(number, 60000));
+    demand.end(put(number, 60000));
+    EXPECT_TRUE(demand.holds(number));
+    EXPECT_TRUE(demand.holds(1) || body_bytes > data_bytes / 2) << body_bytes;
+  }
+  EXPECT_FALSE(demand.holds(1));
+  EXPECT_TRUE(demand.holds(number - 3));
+  EXPECT_FALSE(demand.holds(number + 1)) << "never begun";
+}
+
+/// An upload that was open when a put began may have written everything after it.
+TEST(LogDemand, AnOpenUploadCountsAsWrittenLater) {
+  LogDemand demand = fresh();
+  const std::uint64_t half = scenarios::log_geometry(cyclone())->data_bytes / 2;
+  demand.begin(put(1, half));
+  demand.begin(put(2, half / 2));
+  demand.end(put(2, half / 2));
+  EXPECT_TRUE(demand.holds(2));
+  demand.begin(put(3, half / 2));
+  EXPECT_FALSE(demand.holds(2));
+}
+
+TEST(LogDemand, ManySmallDocumentsFillTheDirectoryFirst) {
+  LogDemand demand = fresh();
+  const std::uint64_t rows = scenarios::log_geometry(cyclone())->rows;
+  demand.begin(put(1, 10));
+  demand.end(put(1, 10));
+  for (std::uint32_t number = 2; number <= rows + 1; ++number) {
+    EXPECT_TRUE(demand.holds(1)) << number;
+    demand.begin(put(number, 10));
+    demand.end(put(number, 10));
+  }
+  EXPECT_FALSE(demand.holds(1));
+}
+
+}  // namespace
+}  // namespace properties

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "scenarios/targets/config.h"
+
+namespace scenarios {
+
+/// A target whose storage is one circular log: it forgets what was written longest ago.
+struct LogGeometry {
+  std::uint64_t data_bytes = 0;               ///< of one lap
+  std::uint64_t fragment_bytes = 0;           ///< content of one document at most
+  std::uint64_t fragment_overhead_bytes = 0;  ///< at most, of one document: header and rounding
+  std::uint64_t rows = 0;  ///< documents that have a place in the directory, whatever their keys
+};
+
+/// With units of `unit_bytes` (0: as configured). None for a target that is no log.
+[[nodiscard]] std::optional<LogGeometry> log_geometry(const TargetConfig& config,
+                                                      std::uint32_t unit_bytes = 0);
+
+/// Ok where a log of this size and unit is possible.
+[[nodiscard]] faultfs::Status check_log(const TargetConfig& config);
+
+}  // namespace scenarios
