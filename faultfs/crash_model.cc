@@ -33,6 +33,8 @@
 //                    the same disk and its own place stays as it was; the cache, and with it every
 //                    later version, knows nothing of that
 //   lying flush      nothing is durable by a flush (or by FUA, where that lies, too)
+// And what a fault bends (faults/): a write that a failed flush dropped is durable by no flush, and
+// what an erase block went back to is durable, whatever the device promises.
 //
 // Not modelled: requests in flight beside the one at the crash point; a misdirected or lost write
 // that a flush had covered; a kernel between the process and the device that holds writes back.

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "faultfs/base/check.h"
+#include "faultfs/faults/layer.h"
 
 namespace faultfs {
 
@@ -83,6 +84,7 @@ int Device::admit_change(std::uint64_t generation) {
   bool counts = generation == generation_ && !is_cut_ && requests_until_cut_ > 0;
   if (counts && --requests_until_cut_ == 0) {
     is_cut_ = true;
+    let_go();
   }
   return admit(generation);
 }
@@ -99,20 +101,8 @@ int Device::read(std::uint64_t generation,
                  DiskNumber disk,
                  std::uint64_t offset_bytes,
                  MutableByteView into) {
-  std::lock_guard lock(mutex_);
-  if (int refused = admit(generation); refused != 0) {
-    return refused;
-  }
-  if (!is_inside(disk, offset_bytes, into.size())) {
-    return EINVAL;
-  }
-  images_[disk].read(offset_bytes, into);
-  if (watch_.waits()) {
-    watch_.on_read(disk, offset_bytes, into.size());
-  }
-  ++counters_.reads;
-  counters_.read_bytes += into.size();
-  return 0;
+  Request request{RequestKind::read, disk, offset_bytes, into.size(), {}, false, generation, 0};
+  return has_faults_ ? submit_all(request, into) : carry_out_plainly(request, 0, into).error;
 }
 
 int Device::blank_until(std::uint64_t generation,
@@ -140,37 +130,15 @@ int Device::write(std::uint64_t generation,
                   ByteView from,
                   bool fua) {
   std::uint32_t issued_after = completed_.load(std::memory_order_acquire);
-  std::lock_guard lock(mutex_);
-  if (!is_inside(disk, offset_bytes, from.size())) {
-    return ENOSPC;
-  }
-  if (int refused = admit_change(generation); refused != 0) {
-    return refused;
-  }
-  images_[disk].write(offset_bytes, from);
-  if (watch_.waits()) {
-    watch_.on_write(disk, offset_bytes, from.size());
-  }
-  if (records_) {
-    completed_ = log_.add_write(disk, offset_bytes, from, fua, issued_in_log(issued_after));
-  }
-  ++(fua ? counters_.fua_writes : counters_.writes);
-  counters_.written_bytes += from.size();
-  return 0;
+  Request request{
+      RequestKind::write, disk, offset_bytes, from.size(), from, fua, generation, 0};
+  return has_faults_ ? submit_all(request) : carry_out_plainly(request, issued_after, {}).error;
 }
 
 int Device::flush(std::uint64_t generation, DiskNumber disk) {
   std::uint32_t issued_after = completed_.load(std::memory_order_acquire);
-  std::lock_guard lock(mutex_);
-  POWERCUT_CHECK(disk < specs_.size(), "disk {} of {}", disk, specs_.size());
-  if (int refused = admit_change(generation); refused != 0) {
-    return refused;
-  }
-  if (records_) {
-    completed_ = log_.add_flush(disk, issued_in_log(issued_after));
-  }
-  ++counters_.flushes;
-  return 0;
+  Request request{RequestKind::flush, disk, 0, 0, {}, false, generation, 0};
+  return has_faults_ ? submit_all(request) : carry_out_plainly(request, issued_after, {}).error;
 }
 
 int Device::discard(std::uint64_t generation,
@@ -178,22 +146,85 @@ int Device::discard(std::uint64_t generation,
                     std::uint64_t offset_bytes,
                     std::uint64_t size_bytes) {
   std::uint32_t issued_after = completed_.load(std::memory_order_acquire);
+  Request request{
+      RequestKind::discard, disk, offset_bytes, size_bytes, {}, false, generation, 0};
+  return has_faults_ ? submit_all(request) : carry_out_plainly(request, issued_after, {}).error;
+}
+
+/// 0 when the device takes the request up.
+int Device::admit_request(const Request& request) {
+  bool inside = is_inside(request.disk, request.offset_bytes, request.size_bytes);
+  if (request.kind == RequestKind::read) {
+    int refused = admit(request.generation);
+    return refused == 0 && !inside ? EINVAL : refused;
+  }
+  if (!inside) {
+    return request.kind == RequestKind::write ? ENOSPC : EINVAL;
+  }
+  return admit_change(request.generation);
+}
+
+Outcome Device::carry_out_plainly(const Request& request,
+                                  std::uint32_t issued_after,
+                                  MutableByteView into) {
   std::lock_guard lock(mutex_);
-  if (!is_inside(disk, offset_bytes, size_bytes)) {
-    return EINVAL;
+  if (int refused = admit_request(request); refused != 0) {
+    return {refused, 0};
   }
-  if (int refused = admit_change(generation); refused != 0) {
-    return refused;
+  if (request.kind == RequestKind::read) {
+    images_[request.disk].read(request.offset_bytes, into);
+  } else {
+    change(request, issued_after);
   }
-  images_[disk].write_zeros(offset_bytes, size_bytes);
-  if (watch_.waits()) {
-    watch_.on_write(disk, offset_bytes, size_bytes);
+  count(request);
+  return {0, request.size_bytes};
+}
+
+/// Does to the pristine disks and log what `request` asks.
+void Device::change(const Request& request, std::uint32_t issued_after) {
+  std::uint32_t issued = issued_in_log(issued_after);
+  bool records = records_ || layer_ != nullptr;
+  if (request.kind == RequestKind::write) {
+    images_[request.disk].write(request.offset_bytes, request.bytes);
+    if (records) {
+      completed_ = log_.add_write(
+          request.disk, request.offset_bytes, request.bytes, request.fua, issued);
+    }
+  } else if (request.kind == RequestKind::discard) {
+    images_[request.disk].write_zeros(request.offset_bytes, request.size_bytes);
+    if (records) {
+      completed_ =
+          log_.add_discard(request.disk, request.offset_bytes, request.size_bytes, issued);
+    }
+  } else if (records) {
+    completed_ = log_.add_flush(request.disk, issued);
   }
-  if (records_) {
-    completed_ = log_.add_discard(disk, offset_bytes, size_bytes, issued_in_log(issued_after));
+}
+
+/// Notes that `request` was carried out.
+void Device::count(const Request& request) {
+  if (watch_.waits() && request.kind != RequestKind::flush) {
+    // With faults, a write may leave some of what was there: then nothing counts as overwritten.
+    bool overwrites = request.changes() && layer_ == nullptr;
+    overwrites ? watch_.on_write(request.disk, request.offset_bytes, request.size_bytes)
+               : watch_.on_read(request.disk, request.offset_bytes, request.size_bytes);
   }
-  ++counters_.discards;
-  return 0;
+  switch (request.kind) {
+    case RequestKind::read:
+      ++counters_.reads;
+      counters_.read_bytes += request.size_bytes;
+      break;
+    case RequestKind::write:
+      ++(request.fua ? counters_.fua_writes : counters_.writes);
+      counters_.written_bytes += request.size_bytes;
+      break;
+    case RequestKind::flush:
+      ++counters_.flushes;
+      break;
+    case RequestKind::discard:
+      ++counters_.discards;
+      break;
+  }
 }
 
 /// A request that waited for the lock while the log was emptied was issued before all that is in
@@ -207,11 +238,13 @@ void Device::mark(std::string_view text) {
   if (is_cut_) {
     return;
   }
-  if (records_) {
+  if (records_ || layer_ != nullptr) {
     completed_ = log_.add_mark(text);
   }
+  note_mark(text);
   if (cut_mark_ && text.find(*cut_mark_) != std::string_view::npos) {
     is_cut_ = true;
+    let_go();
   }
 }
 
@@ -223,6 +256,7 @@ std::uint64_t Device::generation() const {
 void Device::cut_now() {
   std::lock_guard lock(mutex_);
   is_cut_ = true;
+  let_go();
 }
 
 void Device::cut_at_request(std::uint64_t n) {
@@ -247,16 +281,6 @@ bool Device::is_cut() const {
   return is_cut_;
 }
 
-std::vector<Image> Device::snapshot() const {
-  std::lock_guard lock(mutex_);
-  return images_;
-}
-
-WriteLog Device::log() const {
-  std::lock_guard lock(mutex_);
-  return log_;
-}
-
 std::uint32_t Device::log_size() const {
   return completed_.load(std::memory_order_acquire);
 }
@@ -276,11 +300,13 @@ void Device::power_on(std::vector<Image> disks) {
   cut_mark_.reset();
   is_cut_ = false;
   ++generation_;
+  restart_faults();
 }
 
 void Device::fence() {
   std::lock_guard lock(mutex_);
   ++generation_;
+  let_go();
 }
 
 void Device::record(bool on) {

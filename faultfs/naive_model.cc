@@ -52,13 +52,13 @@ bool Model::durable(std::uint32_t number, const CrashPoint& point) const {
   if (number > completed(point)) {
     return false;
   }
-  if (point.kind == CutKind::kill || !profile.volatile_write_cache) {
+  if (point.kind == CutKind::kill || !profile.volatile_write_cache || entry.on_medium) {
     return true;
   }
   if (entry.kind == EntryKind::write && entry.fua && profile.fua_honoured) {
     return true;
   }
-  for (std::uint32_t n = 1; profile.flush_honoured && n <= completed(point); ++n) {
+  for (std::uint32_t n = 1; profile.flush_honoured && !entry.dropped && n <= completed(point); ++n) {
     const LogEntry& flush = log.entry(n);
     if (flush.kind == EntryKind::flush && flush.disk == entry.disk &&
         flush.issued_after >= number) {

@@ -7,9 +7,10 @@
 //   8        size of the content before compression
 //   rest     the content, one zstd frame
 //
-// Content: 4 bytes count of entries; per entry kind (1), disk (2), FUA (1), issued_after (4),
-// offset (8), size (8); then the bytes of the writes and marks, in order, without gaps. Numbers are
-// little-endian. The checksum is proved before anything else is believed.
+// Content: 4 bytes count of entries; per entry kind (1), disk (2), flags (1: 1 FUA, 2 dropped,
+// 4 on the medium), issued_after (4), offset (8), size (8); then the bytes of the writes and marks,
+// in order, without gaps. Numbers are little-endian. The checksum is proved before anything else is
+// believed.
 
 #include "faultfs/write_log.h"
 
@@ -64,7 +65,9 @@ Bytes pack(const std::vector<LogEntry>& entries, ByteView arena) {
   for (const LogEntry& entry : entries) {
     put(content, static_cast<std::uint8_t>(entry.kind));
     put(content, entry.disk);
-    put(content, static_cast<std::uint8_t>(entry.fua ? 1 : 0));
+    put(content,
+        static_cast<std::uint8_t>((entry.fua ? 1 : 0) + (entry.dropped ? 2 : 0) +
+                                  (entry.on_medium ? 4 : 0)));
     put(content, entry.issued_after);
     put(content, entry.offset_bytes);
     put(content, entry.size_bytes);
@@ -78,15 +81,17 @@ bool unpack_entry(ByteView& from, std::uint32_t number, std::uint64_t data_at, L
   auto kind = take<std::uint8_t>(from);
   entry.kind = static_cast<EntryKind>(kind);
   entry.disk = take<DiskNumber>(from);
-  auto fua = take<std::uint8_t>(from);
-  entry.fua = fua == 1;
+  auto flags = take<std::uint8_t>(from);
+  entry.fua = (flags & 1U) != 0;
+  entry.dropped = (flags & 2U) != 0;
+  entry.on_medium = (flags & 4U) != 0;
   entry.issued_after = take<std::uint32_t>(from);
   entry.offset_bytes = take<std::uint64_t>(from);
   entry.size_bytes = take<std::uint64_t>(from);
   entry.data_at = has_data(entry.kind) ? data_at : 0;
   bool kind_known = kind <= static_cast<std::uint8_t>(EntryKind::mark);
   bool range_fits = entry.size_bytes <= ~entry.offset_bytes;
-  return kind_known && range_fits && fua <= 1 && entry.issued_after < number;
+  return kind_known && range_fits && flags <= 7 && entry.issued_after < number;
 }
 
 /// Undoes `pack`; false when the content is not one that it writes.
@@ -212,6 +217,23 @@ std::uint32_t WriteLog::add_discard(DiskNumber disk,
 
 std::uint32_t WriteLog::add_mark(std::string_view text) {
   return add({EntryKind::mark, 0, false, size(), 0, 0, 0}, std::as_bytes(std::span(text)));
+}
+
+void WriteLog::add_like(const WriteLog& other, std::uint32_t number) {
+  LogEntry entry = other.entry(number);
+  POWERCUT_CHECK(number == size() + 1, "{} becomes {}", number, size() + 1);
+  ByteView data = has_data(entry.kind) ? ByteView(other.arena_).subspan(entry.data_at) : ByteView();
+  add(entry, data.first(has_data(entry.kind) ? entry.size_bytes : 0));
+}
+
+void WriteLog::drop(std::uint32_t number) {
+  POWERCUT_CHECK(number >= 1 && number <= size(), "entry {} of a log of {}", number, size());
+  entries_[number - 1].dropped = true;
+}
+
+void WriteLog::settle(std::uint32_t number) {
+  POWERCUT_CHECK(number >= 1 && number <= size(), "entry {} of a log of {}", number, size());
+  entries_[number - 1].on_medium = true;
 }
 
 void WriteLog::clear() {

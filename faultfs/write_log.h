@@ -27,10 +27,15 @@ struct LogEntry {
   std::uint64_t size_bytes = 0;
   std::uint64_t data_at =
       0;  ///< where the bytes (write) or the text (mark) begin in the log's arena
+  bool dropped = false;  ///< a write or discard that no flush covers: one failed, and with it the
+                         ///< write was forgotten (a fault)
+  bool on_medium = false;  ///< durable by itself, whatever the device promises: not a write of a
+                           ///< client, but the medium gone back to an old version (a fault)
   [[nodiscard]] bool operator==(const LogEntry&) const = default;
 };
 
-/// What a device was asked, in completion order, with the bytes. Grows only; entries are immutable.
+/// What a device was asked, in completion order, with the bytes. Grows only; entries are immutable
+/// (but for `drop` and `settle`).
 class WriteLog {
  public:
   /// Number of entries; entry numbers run from 1 to `size()`.
@@ -53,6 +58,12 @@ class WriteLog {
                             std::uint64_t size_bytes,
                             std::uint32_t issued_after);
   std::uint32_t add_mark(std::string_view text);
+  /// Appends a copy of entry `number` of `other`, which has the same number here.
+  void add_like(const WriteLog& other, std::uint32_t number);
+  /// From now on no flush covers entry `number`, a write or discard.
+  void drop(std::uint32_t number);
+  /// Entry `number`, a write, is on the medium by itself.
+  void settle(std::uint32_t number);
   /// Forgets all entries; the next one is number 1.
   void clear();
 

@@ -17,6 +17,7 @@
 #include "faultfs/base/bytes.h"
 #include "faultfs/control/client.h"
 #include "faultfs/control/server.h"
+#include "faultfs/faults/expression.h"
 #include "faultfs/mount/mount.h"
 #include "runner/sandbox.h"
 
@@ -29,7 +30,7 @@ enum ExitCode : int { done = 0, usage = 2, undecided = 3 };
 struct MountWords {
   CLI::App* app = nullptr;
   std::string directory, profile = "ssd_4k_volatile", socket;
-  std::vector<std::string> disks;
+  std::vector<std::string> disks, faults;
 };
 
 struct ControlWords {
@@ -48,6 +49,21 @@ faultfs::Result<faultfs::DiskSpec> parse_disk(const std::string& text) {
     return faultfs::fail(fmt::format("--disk {}: {}", text, size.error().message));
   }
   return faultfs::DiskSpec{text.substr(0, colon), *size};
+}
+
+/// Puts the faults there in the order given.
+faultfs::Status add_faults(faultfs::Device& device, const std::vector<std::string>& texts) {
+  for (const auto& text : texts) {
+    auto expression = faultfs::faults::parse_expression(text);
+    if (!expression) {
+      return faultfs::fail(fmt::format("--fault \"{}\": {}", text, expression.error().message));
+    }
+    auto number = device.add_fault(*expression);
+    if (!number) {
+      return faultfs::fail(number.error().message);
+    }
+  }
+  return {};
 }
 
 /// Waits for a signal to stop, or for the mount to go: its file system is another one then.
@@ -81,6 +97,9 @@ int mount_disks(const MountWords& words, std::ostream& out, std::ostream& error)
   auto device = faultfs::Device::create(*profile, disks);
   if (!device) {
     return complain(device.error().message, usage);
+  }
+  if (auto added = add_faults(**device, words.faults); !added) {
+    return complain(added.error().message, usage);
   }
   // Blocked before any thread starts, so that all of them leave the signals to `wait_for_end`.
   sigset_t signals;
@@ -155,6 +174,12 @@ std::function<int(std::ostream&, std::ostream&)> add_device_commands(CLI::App& a
   mount->app->add_option("--disk", mount->disks, "NAME:SIZE, such as disk0:64M (repeatable)")
       ->required();
   mount->app->add_option("--profile", mount->profile, "device profile")->capture_default_str();
+  mount
+      ->app
+      ->add_option("--fault",
+                   mount->faults,
+                   "a fault, such as \"eio read nth=3\" (repeatable; ctl fault help lists them)")
+      ->allow_extra_args(false);
   mount->app->add_option(
       "--socket", mount->socket, "control socket (default: a private one, printed)");
   auto ctl = std::make_shared<ControlWords>();
@@ -162,7 +187,9 @@ std::function<int(std::ostream&, std::ostream&)> add_device_commands(CLI::App& a
       app.add_subcommand("ctl",
                          "control a mount: cut now | cut at-request N | cut at-mark TEXT | disarm "
                          "| mark TEXT | snapshot DIR | "
-                         "swap DISK FILE | power-on | reset | counters | log save FILE | status");
+                         "swap DISK FILE | power-on | reset | counters | log save FILE | status | "
+                         "fault add EXPR | fault list | fault off N | fault on N | fault release N "
+                         "| fault clear | fault help");
   ctl->app->add_option(
       "--socket", ctl->socket, "its control socket (default: the only mount there is)");
   ctl->app->add_option("words", ctl->words, "what to do")->required();

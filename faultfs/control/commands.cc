@@ -8,12 +8,15 @@
 //   power-on                 new power-on, with what a reader saw last: as after a kill
 //   power-on lost            … with every volatile write lost
 //   power-on random SEED     … with a fate for each volatile write, drawn from SEED
+//   power-on torn SHAPE      … each torn, where it is large enough: prefix, suffix, hole or first
+//                            (tear.cc); smaller ones are lost
 //   power-on plan FILE       … with the fates of a crash plan (lines as in plan.txt)
 //   swap DISK FILE           power-on with the bytes of FILE as DISK, the other disks as they are
 //   reset                    power-on with all disks zero
 //   snapshot DIR             writes every disk, as a reader sees it, to DIR/<disk>.img
 //   log save FILE            writes the log since the last power-on
 //   counters                 requests since the beginning
+//   fault …                  faults (fault_commands.cc)
 //   status                   on or cut, generation, log entries, profile, disks
 //
 // The answer is "ok", with facts after it, or "error" and a sentence. It comes after the command
@@ -38,7 +41,9 @@
 #include <fmt/format.h>
 
 #include "faultfs/base/random.h"
+#include "faultfs/control/fault_commands.h"
 #include "faultfs/crash_model.h"
+#include "faultfs/tear.h"
 
 namespace faultfs::control {
 namespace {
@@ -137,18 +142,21 @@ Result<CrashPlan> plan_for(const CrashModel& model, std::string_view how) {
   if (!seed) {
     return fail(seed.error().message);
   }
-  const bool known = kind == "random" || (kind == "lost" && rest.empty());
+  const std::optional<TearShape> shape = find_tear_shape(kind == "torn" ? rest : "");
+  const bool known = kind == "random" || (kind == "lost" && rest.empty()) || shape;
   if (!known) {
     return fail(fmt::format(
         "'power-on {}' is not known; allowed: power-on, power-on lost, power-on random SEED, "
-        "power-on plan FILE",
+        "power-on torn prefix|suffix|hole|first, power-on plan FILE",
         how));
   }
   CrashPlan plan;
   plan.point = end_of(model.log());
   Random random(*seed);
   for (const VolatileWrite& write : model.volatile_writes(plan.point)) {
-    const Fate fate = kind == "lost" ? lost(write) : drawn(write, random);
+    const Fate fate = kind == "random" ? drawn(write, random)
+                      : shape          ? torn_fate(*shape, write).value_or(lost(write))
+                                       : lost(write);
     if (fate.kind != FateKind::kept) {
       plan.fates.push_back(fate);
     }
@@ -191,6 +199,7 @@ Result<std::string> Commands::carry_out(std::string_view verb, std::string_view 
       Verb{"snapshot", &Commands::snapshot},
       Verb{"log", &Commands::log},
       Verb{"counters", &Commands::counters},
+      Verb{"fault", &Commands::fault},
       Verb{"status", &Commands::status},
   };
   std::string names;
@@ -354,6 +363,10 @@ Result<std::string> Commands::counters(std::string_view rest) {
       counted.discards,
       counted.refused_after_cut,
       counted.refused_stale);
+}
+
+Result<std::string> Commands::fault(std::string_view rest) {
+  return fault_command(*device_, rest);
 }
 
 Result<std::string> Commands::log(std::string_view rest) {

@@ -30,6 +30,7 @@ class Commands {
   Result<std::string> power_on(std::string_view rest);
   Result<std::string> reset(std::string_view rest);
   Result<std::string> counters(std::string_view rest);
+  Result<std::string> fault(std::string_view rest);
   Result<std::string> log(std::string_view rest);
   Result<std::string> status(std::string_view rest);
 

@@ -93,6 +93,46 @@ TEST_F(ControlTest, TellsStatusAndCounters) {
   EXPECT_THAT(answer("counters"), HasSubstr(" writes 1 written_bytes 4096 "));
 }
 
+TEST_F(ControlTest, AddsListsAndSwitchesFaults) {
+  EXPECT_EQ(answer("fault list"), "ok no faults");
+  EXPECT_EQ(answer("fault add phantom-write write nth=1"), "ok f1 phantom-write write nth=1");
+  EXPECT_EQ(answer("fault add eio flush"), "ok f2 eio flush");
+  EXPECT_EQ(write(0, 1), 0);
+  EXPECT_EQ(at(0), 0);
+  EXPECT_EQ(device_->flush(device_->generation(), 0), EIO);
+  EXPECT_EQ(answer("fault list"),
+            "ok f1 on phantom-write write nth=1: met 1, fired 1; f2 on eio flush: met 1, fired 1");
+  EXPECT_EQ(answer("fault off f1"), "ok");
+  EXPECT_EQ(at(0), 1) << "as if it had never been";
+  EXPECT_EQ(answer("fault on 1"), "ok");
+  EXPECT_EQ(at(0), 0);
+  EXPECT_EQ(answer("fault off all"), "ok");
+  EXPECT_EQ(device_->flush(device_->generation(), 0), 0);
+  EXPECT_THAT(answer("fault list"), HasSubstr("f2 off eio flush"));
+  EXPECT_EQ(answer("fault clear"), "ok");
+  EXPECT_EQ(answer("fault list"), "ok no faults");
+  EXPECT_EQ(at(0), 1);
+}
+
+TEST_F(ControlTest, SaysWhatIsWrongWithAFault) {
+  EXPECT_THAT(answer("fault"), HasSubstr("allowed: fault add EXPRESSION"));
+  EXPECT_THAT(answer("fault add nonsense"), HasSubstr("error there is no fault \"nonsense\""));
+  EXPECT_THAT(answer("fault add eio disk=other"), HasSubstr("allowed: disk0, disk1"));
+  EXPECT_THAT(answer("fault off 1"), HasSubstr("there is no fault \"1\""));
+  EXPECT_EQ(answer("fault add eio"), "ok f1 eio");
+  EXPECT_THAT(answer("fault off 2"), HasSubstr("there is no fault \"2\""));
+  EXPECT_THAT(answer("fault release 1"), HasSubstr("holds nothing"));
+  EXPECT_THAT(answer("fault help"), HasSubstr("misdirected-write to=… (write): lands at `to`"));
+}
+
+TEST_F(ControlTest, PowersOnTornIntoAShape) {
+  EXPECT_EQ(device_->write(device_->generation(), 0, 0, Bytes(16384, std::byte{7}), false), 0);
+  EXPECT_EQ(answer("power-on torn suffix"), "ok generation 2, 1 of 1 volatile writes not whole");
+  EXPECT_EQ(at(0), 0);
+  EXPECT_EQ(at(8192), 7);
+  EXPECT_THAT(answer("power-on torn middle"), HasSubstr("allowed: power-on"));
+}
+
 TEST_F(ControlTest, PowersOnWithWhatSurvived) {
   EXPECT_EQ(write(0, 1, true), 0);
   EXPECT_EQ(write(0, 2), 0);

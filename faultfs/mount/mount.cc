@@ -122,10 +122,12 @@ class ServedMount : public Mount {
       return;
     }
     device_.cut_now();
+    device_.on_kill(nullptr);
     if (!with_helper_ && detach(options_.directory) != Detached::wholly) {
       abort_connection(connection_);
     }
     stop();
+    files_.waiting_room().close();
     no_more_kept_from_forks(fuse_session_fd(session_.get()));
     if (with_helper_) {
       fuse_session_unmount(session_.get());
@@ -153,6 +155,7 @@ class ServedMount : public Mount {
       return fail(options_.directory.string() + ": fusermount3 could not mount a FUSE device here");
     }
     session_ = std::move(*session);
+    device_.on_kill(kill_client);
     keep_from_forks(fuse_session_fd(session_.get()));
     start();
     return look();
@@ -184,6 +187,13 @@ class ServedMount : public Mount {
     }
     connection_ = minor(root.st_dev);
     return {};
+  }
+
+  /// A client of our own process is not killed, and one that cannot be named neither: their handles
+  /// are fenced instead.
+  static bool kill_client(int client) {
+    const bool ours = std::filesystem::exists("/proc/self/task/" + std::to_string(client));
+    return client > 0 && !ours && ::kill(client, SIGKILL) == 0;
   }
 
   void stop() {

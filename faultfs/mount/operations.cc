@@ -20,6 +20,9 @@
 //   lseek             SEEK_DATA and SEEK_HOLE: what was never written is a hole.
 //   mmap              MAP_SHARED is refused by the kernel (ENODEV).
 //
+// A request that a fault makes wait leaves the serving thread (waiting_room.h), so others overtake
+// it. The pieces of a zero range do not wait.
+//
 // Not modelled: a request counts as issued when the serving thread takes it up, not when the kernel
 // queued it; so an fsync that overlaps a write of another thread covers it if the write came first.
 // An fd-wide O_SYNC on fallocate is not passed on by the kernel and not seen.
@@ -149,6 +152,28 @@ bool misaligned(const DiskFiles& files, std::uint64_t size, off_t offset, int fl
          (at % files.sector_bytes() != 0 || size % files.sector_bytes() != 0);
 }
 
+Request asked(fuse_req_t request, RequestKind kind, fuse_ino_t inode, const fuse_file_info& file) {
+  Request asked;
+  asked.kind = kind;
+  asked.disk = DiskFiles::disk(inode);
+  asked.generation = file.fh;
+  asked.client = fuse_req_ctx(request)->pid;
+  return asked;
+}
+
+/// Carries the request out, now or when it may, and answers it.
+void serve(fuse_req_t request, const Request& asked) {
+  DiskFiles& files = files_of(request);
+  const Arrival arrival = files.device().arrive(asked);
+  if (arrival.waits()) {
+    files.waiting_room().enter(request, asked, arrival);
+    return;
+  }
+  const bool reads = asked.kind == RequestKind::read;
+  const MutableByteView into = reads ? files.buffer(asked.size_bytes) : MutableByteView();
+  reply(request, asked, files.device().carry_out(asked, into), into);
+}
+
 void read_disk(
     fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info* file) {
   DiskFiles& files = files_of(request);
@@ -159,14 +184,14 @@ void read_disk(
   const auto from = static_cast<std::uint64_t>(offset);
   const std::uint64_t end = files.size_bytes(inode);
   const std::uint64_t length = from >= end ? 0 : std::min<std::uint64_t>(size, end - from);
-  const MutableByteView into = files.buffer(length);
-  const int error =
-      length == 0 ? 0 : files.device().read(file->fh, DiskFiles::disk(inode), from, into);
-  if (error != 0) {
-    fuse_reply_err(request, error);
+  if (length == 0) {
+    fuse_reply_buf(request, nullptr, 0);
     return;
   }
-  fuse_reply_buf(request, reinterpret_cast<const char*>(into.data()), into.size());
+  Request read = asked(request, RequestKind::read, inode, *file);
+  read.offset_bytes = from;
+  read.size_bytes = length;
+  serve(request, read);
 }
 
 // NOLINTNEXTLINE(readability-function-size): the parameters are libfuse's
@@ -181,15 +206,12 @@ void write_disk(fuse_req_t request,
     fuse_reply_err(request, EINVAL);
     return;
   }
-  const bool fua = (file->flags & (O_DSYNC | O_SYNC)) != 0;
-  const ByteView from(reinterpret_cast<const std::byte*>(bytes), size);
-  const int error = files.device().write(
-      file->fh, DiskFiles::disk(inode), static_cast<std::uint64_t>(offset), from, fua);
-  if (error != 0) {
-    fuse_reply_err(request, error);
-    return;
-  }
-  fuse_reply_write(request, size);
+  Request write = asked(request, RequestKind::write, inode, *file);
+  write.offset_bytes = static_cast<std::uint64_t>(offset);
+  write.size_bytes = size;
+  write.bytes = ByteView(reinterpret_cast<const std::byte*>(bytes), size);
+  write.fua = (file->flags & (O_DSYNC | O_SYNC)) != 0;
+  serve(request, write);
 }
 
 /// The first byte from `from` on that lies in a hole (`wanted` true) or outside of holes.
@@ -227,7 +249,7 @@ void seek_disk(
 }
 
 void sync_disk(fuse_req_t request, fuse_ino_t inode, int /*data_only*/, fuse_file_info* file) {
-  fuse_reply_err(request, files_of(request).device().flush(file->fh, DiskFiles::disk(inode)));
+  serve(request, asked(request, RequestKind::flush, inode, *file));
 }
 
 int write_zeros(DiskFiles& files,
@@ -239,9 +261,11 @@ int write_zeros(DiskFiles& files,
   std::fill(zeros.begin(), zeros.end(), std::byte{0});
   for (std::uint64_t done = 0; done < size; done += piece_bytes) {
     const ByteView piece = zeros.first(std::min(size - done, piece_bytes));
-    const int error = files.device().write(file.fh, disk, offset + done, piece, false);
-    if (error != 0) {
-      return error;
+    const Request write{RequestKind::write, disk, offset + done, piece.size(), piece,
+                        false,              file.fh, 0};
+    const Outcome outcome = files.device().carry_out(write);
+    if (outcome.error != 0 || outcome.size_bytes < piece.size()) {
+      return outcome.error == 0 ? EIO : outcome.error;
     }
   }
   return 0;
@@ -268,10 +292,15 @@ void allocate_disk(fuse_req_t request,
   const auto from = static_cast<std::uint64_t>(offset);
   const auto size = static_cast<std::uint64_t>(length);
   const DiskNumber disk = DiskFiles::disk(inode);
-  int error = 0;
   if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) {
-    error = files.device().discard(file->fh, disk, from, size);
-  } else if ((mode & ~FALLOC_FL_KEEP_SIZE) == FALLOC_FL_ZERO_RANGE) {
+    Request discard = asked(request, RequestKind::discard, inode, *file);
+    discard.offset_bytes = from;
+    discard.size_bytes = size;
+    serve(request, discard);
+    return;
+  }
+  int error = 0;
+  if ((mode & ~FALLOC_FL_KEEP_SIZE) == FALLOC_FL_ZERO_RANGE) {
     error = write_zeros(files, *file, disk, from, size);
   } else {
     error = allocate(files, inode, mode, from, size);
@@ -365,7 +394,10 @@ void refuse_changes(fuse_lowlevel_ops& ops) {
 }  // namespace
 
 DiskFiles::DiskFiles(Device& device)
-    : device_(&device), sector_bytes_(device.profile().sector_bytes), disks_(device.disks()) {
+    : device_(&device),
+      sector_bytes_(device.profile().sector_bytes),
+      disks_(device.disks()),
+      waiting_room_(device) {
   struct stat common {};
   common.st_uid = geteuid();
   common.st_gid = getegid();

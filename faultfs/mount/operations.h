@@ -9,6 +9,7 @@
 #include <fuse3/fuse_lowlevel.h>
 
 #include "faultfs/device.h"
+#include "faultfs/mount/waiting_room.h"
 
 namespace faultfs::mount {
 
@@ -22,6 +23,8 @@ class DiskFiles {
   explicit DiskFiles(Device& device);
 
   [[nodiscard]] Device& device() { return *device_; }
+  /// For requests that faults make wait.
+  [[nodiscard]] WaitingRoom& waiting_room() { return waiting_room_; }
   [[nodiscard]] std::uint64_t sector_bytes() const { return sector_bytes_; }
   [[nodiscard]] fuse_ino_t last() const { return FUSE_ROOT_ID + attributes_.size() - 1; }
   [[nodiscard]] static DiskNumber disk(fuse_ino_t inode) {
@@ -42,6 +45,7 @@ class DiskFiles {
   std::vector<DiskSpec> disks_;
   std::vector<struct stat> attributes_;  ///< [0]: the root
   Bytes buffer_;
+  WaitingRoom waiting_room_;
 };
 
 /// The operations of a session whose user data is a `DiskFiles`.
