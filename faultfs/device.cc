@@ -130,8 +130,7 @@ int Device::write(std::uint64_t generation,
                   ByteView from,
                   bool fua) {
   std::uint32_t issued_after = completed_.load(std::memory_order_acquire);
-  Request request{
-      RequestKind::write, disk, offset_bytes, from.size(), from, fua, generation, 0};
+  Request request{RequestKind::write, disk, offset_bytes, from.size(), from, fua, generation, 0};
   return has_faults_ ? submit_all(request) : carry_out_plainly(request, issued_after, {}).error;
 }
 
@@ -146,8 +145,7 @@ int Device::discard(std::uint64_t generation,
                     std::uint64_t offset_bytes,
                     std::uint64_t size_bytes) {
   std::uint32_t issued_after = completed_.load(std::memory_order_acquire);
-  Request request{
-      RequestKind::discard, disk, offset_bytes, size_bytes, {}, false, generation, 0};
+  Request request{RequestKind::discard, disk, offset_bytes, size_bytes, {}, false, generation, 0};
   return has_faults_ ? submit_all(request) : carry_out_plainly(request, issued_after, {}).error;
 }
 
@@ -187,14 +185,13 @@ void Device::change(const Request& request, std::uint32_t issued_after) {
   if (request.kind == RequestKind::write) {
     images_[request.disk].write(request.offset_bytes, request.bytes);
     if (records) {
-      completed_ = log_.add_write(
-          request.disk, request.offset_bytes, request.bytes, request.fua, issued);
+      completed_ =
+          log_.add_write(request.disk, request.offset_bytes, request.bytes, request.fua, issued);
     }
   } else if (request.kind == RequestKind::discard) {
     images_[request.disk].write_zeros(request.offset_bytes, request.size_bytes);
     if (records) {
-      completed_ =
-          log_.add_discard(request.disk, request.offset_bytes, request.size_bytes, issued);
+      completed_ = log_.add_discard(request.disk, request.offset_bytes, request.size_bytes, issued);
     }
   } else if (records) {
     completed_ = log_.add_flush(request.disk, issued);

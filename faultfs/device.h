@@ -57,8 +57,8 @@ struct Arrival {
   [[nodiscard]] bool waits() const { return delay_ms > 0 || held_by != 0; }
 };
 
-/// The fault device: named disks, one write log, cuts, faults. Used directly (in memory) or under a FUSE
-/// mount (faultfs/mount); the log is the same. All members may be called from any thread; log
+/// The fault device: named disks, one write log, cuts, faults. Used directly (in memory) or under a
+/// FUSE mount (faultfs/mount); the log is the same. All members may be called from any thread; log
 /// order is the order in which requests took effect.
 ///
 /// After a cut every request fails with EIO, and changes nothing, until `power_on`.
@@ -204,8 +204,8 @@ class Device {
 
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable goes_on_;
-  std::uint64_t let_go_ = 0;  // how often everything that waited was let go
-  std::vector<std::uint64_t> released_;  // by fault: the same of this one
+  std::uint64_t let_go_ = 0;                   // how often everything that waited was let go
+  std::vector<std::uint64_t> released_;        // by fault: the same of this one
   std::unique_ptr<faults::FaultLayer> layer_;  // null: no fault was ever added
   std::function<bool(int)> kill_;
   std::vector<Image> images_;

@@ -1,9 +1,9 @@
-// A device with faults. A request arrives (and may have to wait), is taken up, and meets the faults;
-// what they say is done to the log and to what readers see, while the pristine disks and the log of
-// what was asked go on as those of an honest device.
+// A device with faults. A request arrives (and may have to wait), is taken up, and meets the
+// faults; what they say is done to the log and to what readers see, while the pristine disks and
+// the log of what was asked go on as those of an honest device.
 //
-// All of it but the waiting happens under the device's one lock, so also with faults a request takes
-// effect at one moment.
+// All of it but the waiting happens under the device's one lock, so also with faults a request
+// takes effect at one moment.
 
 #include <cerrno>
 #include <chrono>
@@ -98,12 +98,13 @@ Outcome Device::carry_out_with_faults(const Request& request,
     return {deed.error, 0};
   }
   for (const faults::Change& rollback : deed.rollbacks) {
-    completed_ = log_.add_mark(fmt::format("fault f{}: {} at 0x{:x} of disk {} are as after {} again",
-                                           rollback.fault,
-                                           size_text(rollback.range.size_bytes),
-                                           rollback.range.offset_bytes,
-                                           rollback.disk,
-                                           entry_name(static_cast<std::uint32_t>(rollback.value))));
+    completed_ =
+        log_.add_mark(fmt::format("fault f{}: {} at 0x{:x} of disk {} are as after {} again",
+                                  rollback.fault,
+                                  size_text(rollback.range.size_bytes),
+                                  rollback.range.offset_bytes,
+                                  rollback.disk,
+                                  entry_name(static_cast<std::uint32_t>(rollback.value))));
     layer_->carried_out(log_, {rollback});
   }
   Request done = request;
@@ -189,7 +190,8 @@ Status Device::switch_fault(std::uint32_t number, bool on) {
 Status Device::release_fault(std::uint32_t number) {
   std::lock_guard lock(mutex_);
   if (layer_ == nullptr || !layer_->release(number)) {
-    return fail(fmt::format("fault {} holds nothing; allowed: a fault hold, stall or latency", number));
+    return fail(
+        fmt::format("fault {} holds nothing; allowed: a fault hold, stall or latency", number));
   }
   ++released_[number];
   goes_on_.notify_all();

@@ -4,8 +4,8 @@
 //   itself    when the device writes through, or it was a FUA write and FUA is honoured, or it says
 //             what the medium went back to by a fault
 //   a flush   of its disk, when flushes are honoured, that was issued after the write had completed
-//             (issued_after ≥ its number) and has returned; but none for a write that a failed flush
-//             dropped
+//             (issued_after ≥ its number) and has returned; but none for a write that a failed
+//             flush dropped
 // A write under a later durable one is settled, too: each of its sectors holds the later content,
 // into which its own bytes were merged. (w1 writes a sector, w2 with FUA overwrites 512 bytes of
 // it: from w2 on, w1 can no longer be lost either.)
@@ -78,8 +78,8 @@ void SectorHistory::find_durable(const DeviceProfile& profile, std::size_t disks
   std::vector<std::deque<std::uint32_t>> waiting(disks);
   for (std::uint32_t number = 1; number <= log_.size(); ++number) {
     const LogEntry& entry = log_.entry(number);
-    bool by_itself = !profile.volatile_write_cache || entry.on_medium ||
-                     (entry.fua && profile.fua_honoured);
+    bool by_itself =
+        !profile.volatile_write_cache || entry.on_medium || (entry.fua && profile.fua_honoured);
     if (!touches_sectors(entry) || by_itself) {
       durable_at_[number - 1] = number;
     } else if (!entry.dropped) {

@@ -26,9 +26,9 @@ struct LogEntry {
   std::uint64_t offset_bytes = 0;
   std::uint64_t size_bytes = 0;
   std::uint64_t data_at =
-      0;  ///< where the bytes (write) or the text (mark) begin in the log's arena
-  bool dropped = false;  ///< a write or discard that no flush covers: one failed, and with it the
-                         ///< write was forgotten (a fault)
+      0;                   ///< where the bytes (write) or the text (mark) begin in the log's arena
+  bool dropped = false;    ///< a write or discard that no flush covers: one failed, and with it the
+                           ///< write was forgotten (a fault)
   bool on_medium = false;  ///< durable by itself, whatever the device promises: not a write of a
                            ///< client, but the medium gone back to an old version (a fault)
   [[nodiscard]] bool operator==(const LogEntry&) const = default;

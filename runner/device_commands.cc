@@ -174,8 +174,7 @@ std::function<int(std::ostream&, std::ostream&)> add_device_commands(CLI::App& a
   mount->app->add_option("--disk", mount->disks, "NAME:SIZE, such as disk0:64M (repeatable)")
       ->required();
   mount->app->add_option("--profile", mount->profile, "device profile")->capture_default_str();
-  mount
-      ->app
+  mount->app
       ->add_option("--fault",
                    mount->faults,
                    "a fault, such as \"eio read nth=3\" (repeatable; ctl fault help lists them)")

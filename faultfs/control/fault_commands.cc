@@ -1,8 +1,10 @@
 // Faults, asked for from outside:
 //
 //   fault add EXPRESSION     puts a fault behind the others      ok f1 eio read nth=3
-//   fault list               each, how often it met a request of its own, how often it did something
-//                            ok f1 on eio read nth=3: met 4, fired 1; f2 off lying-flush: met 0, fired 0
+//   fault list               each, how often it met a request of its own, how often it did
+//   something
+//                            ok f1 on eio read nth=3: met 4, fired 1; f2 off lying-flush: met 0,
+//                            fired 0
 //   fault off N | all        it fires no more, and what it did to the disks is taken back
 //   fault on N | all         it is there again, and so is what it did
 //   fault release N          what waits because of it goes on
@@ -82,9 +84,8 @@ Result<std::string> for_each(Device& device, std::string_view verb, std::string_
   const std::string_view digits = which.starts_with('f') ? which.substr(1) : which;
   const Result<std::uint64_t> number = parse_number(digits);
   if (!number || *number > device.faults().size()) {
-    return fail(fmt::format("there is no fault \"{}\"; allowed: fault {} N, N as in fault list",
-                            which,
-                            verb));
+    return fail(fmt::format(
+        "there is no fault \"{}\"; allowed: fault {} N, N as in fault list", which, verb));
   }
   const Status done = for_one(device, verb, static_cast<std::uint32_t>(*number));
   return done ? Result<std::string>(std::string{}) : fail(done.error().message);

@@ -8,8 +8,7 @@ namespace {
 
 std::vector<FaultKind> make_catalogue() {
   std::vector<FaultKind> kinds;
-  for (auto family :
-       {errno_faults, failed_flush_faults, short_transfer_faults, waiting_faults}) {
+  for (auto family : {errno_faults, failed_flush_faults, short_transfer_faults, waiting_faults}) {
     for (FaultKind& kind : family()) {
       kinds.push_back(std::move(kind));
     }

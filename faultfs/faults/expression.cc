@@ -1,9 +1,10 @@
 // The language of faults. One line: the fault's name, then words in any order.
 //
 //   lying-flush                              every flush is acknowledged and ignored
-//   eio read disk=disk0 at=1M+64K nth=3      the third read of disk0 that touches those 64 KiB fails
-//   rot-on-write chance=1/100 seed=7 times=3 of a hundred writes one, drawn from 7, at most three
-//   phantom-write mark=put#5                 the first write after a mark that contains "put#5", and
+//   eio read disk=disk0 at=1M+64K nth=3      the third read of disk0 that touches those 64 KiB
+//   fails rot-on-write chance=1/100 seed=7 times=3 of a hundred writes one, drawn from 7, at most
+//   three phantom-write mark=put#5                 the first write after a mark that contains
+//   "put#5", and
 //                                            all that follow
 //   hold write mark=put#5 nth=1              only the first
 //
@@ -131,9 +132,10 @@ Status read_own(std::string_view word, std::string_view text, const OwnWord& own
   }
   Result<std::uint64_t> value = read_size(text);
   if (!value || (own.type == OwnWord::Type::number && *value == 0)) {
-    return fail(fmt::format("fault word \"{}\" needs a {}", word,
-                            own.type == OwnWord::Type::size ? "size, such as 4096 or 64K"
-                                                            : "number from 1 on"));
+    return fail(fmt::format(
+        "fault word \"{}\" needs a {}",
+        word,
+        own.type == OwnWord::Type::size ? "size, such as 4096 or 64K" : "number from 1 on"));
   }
   to = own.type == OwnWord::Type::size ? size_text(*value) : std::to_string(*value);
   return {};
@@ -184,26 +186,24 @@ Status read_named(std::string_view word, const FaultKind& fault, Said& said) {
       return read_own(word, text, fault.own[i], said.expression.own[i].second);
     }
   }
-  return fail(fmt::format("fault word \"{}\" is not known to {}; allowed: {}",
-                          word,
-                          fault.name,
-                          allowed_names(fault)));
+  return fail(fmt::format(
+      "fault word \"{}\" is not known to {}; allowed: {}", word, fault.name, allowed_names(fault)));
 }
 
 Status read_kind(std::string_view word, const FaultKind& fault, Said& said) {
   for (RequestKind kind : all_kinds) {
-    bool possible =
-        std::find(fault.kinds.begin(), fault.kinds.end(), kind) != fault.kinds.end();
+    bool possible = std::find(fault.kinds.begin(), fault.kinds.end(), kind) != fault.kinds.end();
     if (kind_name(kind) == word && possible) {
       said.expression.kinds.push_back(kind);
       return {};
     }
   }
-  return fail(fmt::format("fault word \"{}\" is not known to {}; allowed: {}, or NAME=VALUE with {}",
-                          word,
-                          fault.name,
-                          kind_names(fault.kinds),
-                          allowed_names(fault)));
+  return fail(
+      fmt::format("fault word \"{}\" is not known to {}; allowed: {}, or NAME=VALUE with {}",
+                  word,
+                  fault.name,
+                  kind_names(fault.kinds),
+                  allowed_names(fault)));
 }
 
 /// What goes without saying, and what contradicts itself.
@@ -271,7 +271,8 @@ std::uint64_t Expression::number(std::string_view name) const {
 }
 
 const std::string& Expression::word(std::string_view name) const {
-  auto found = std::find_if(own.begin(), own.end(), [&](const auto& it) { return it.first == name; });
+  auto found =
+      std::find_if(own.begin(), own.end(), [&](const auto& it) { return it.first == name; });
   POWERCUT_CHECK(found != own.end(), "{} has no {}", fault, name);
   return found->second;
 }

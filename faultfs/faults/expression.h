@@ -45,8 +45,8 @@ struct Expression {
 /// "misdirected-write write disk=disk0 nth=2 to=32K": without what goes without saying.
 [[nodiscard]] std::string to_text(const Expression& expression);
 
-/// Reads what `to_text` prints, and any order of the words behind the first. Error: quotes the word,
-/// says what was wrong and what is allowed.
+/// Reads what `to_text` prints, and any order of the words behind the first. Error: quotes the
+/// word, says what was wrong and what is allowed.
 [[nodiscard]] Result<Expression> parse_expression(std::string_view text);
 
 /// "read", "write", "flush" or "discard".

@@ -38,7 +38,8 @@ TEST(FaultExpression, PrintsWhatDoesNotGoWithoutSaying) {
 TEST(FaultExpression, SaysWhatIsWrongAndWhatIsAllowed) {
   EXPECT_THAT(round_trip("eoi"), HasSubstr("there is no fault \"eoi\"; allowed: eio, enodev"));
   EXPECT_THAT(round_trip(""), HasSubstr("there is no fault \"\""));
-  EXPECT_THAT(round_trip("enospc read"), HasSubstr("\"read\" is not known to enospc; allowed: write"));
+  EXPECT_THAT(round_trip("enospc read"),
+              HasSubstr("\"read\" is not known to enospc; allowed: write"));
   EXPECT_THAT(round_trip("eio to=4K"), HasSubstr("\"to=4K\" is not known to eio; allowed: disk"));
   EXPECT_THAT(round_trip("eio nth=0"), HasSubstr("\"nth=0\" needs a number from 1 on"));
   EXPECT_THAT(round_trip("eio nth=2 nth=3"), HasSubstr("nth is given twice"));
@@ -48,7 +49,8 @@ TEST(FaultExpression, SaysWhatIsWrongAndWhatIsAllowed) {
   EXPECT_THAT(round_trip("eio disk="), HasSubstr("names nothing"));
   EXPECT_THAT(round_trip("lying-flush at=0+4K"), HasSubstr("a flush touches no bytes"));
   EXPECT_THAT(round_trip("misdirected-write"), HasSubstr("needs to=…"));
-  EXPECT_THAT(round_trip("torn-write keep=middle"), HasSubstr("allowed: prefix, suffix, hole, first"));
+  EXPECT_THAT(round_trip("torn-write keep=middle"),
+              HasSubstr("allowed: prefix, suffix, hole, first"));
   EXPECT_THAT(round_trip("latency ms=0"), HasSubstr("needs a number from 1 on"));
 }
 

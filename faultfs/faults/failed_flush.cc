@@ -6,7 +6,8 @@
 //                           writes them out.
 //   failed-flush-late       ext4 (data=journal). As above, but this flush is acknowledged, and the
 //                           next one of the disk fails in its place (after it did its work).
-//   failed-flush-reverted   Btrfs. EIO; the pages go back to what is on the disk: reads give the old
+//   failed-flush-reverted   Btrfs. EIO; the pages go back to what is on the disk: reads give the
+//   old
 //                           bytes at once.
 //   failed-flush-dirty      FreeBSD, ZFS. EIO; nothing is lost: the next flush writes it all.
 //
@@ -47,8 +48,8 @@ std::uint32_t covered_up_to(const Medium& medium, DiskNumber disk) {
 
 bool is_cached(const LogEntry& entry, DiskNumber disk, const DeviceProfile& profile) {
   bool changes = entry.kind == EntryKind::write || entry.kind == EntryKind::discard;
-  bool durable = !profile.volatile_write_cache || entry.on_medium ||
-                 (entry.fua && profile.fua_honoured);
+  bool durable =
+      !profile.volatile_write_cache || entry.on_medium || (entry.fua && profile.fua_honoured);
   return changes && entry.disk == disk && !durable && !entry.dropped;
 }
 

@@ -46,12 +46,12 @@ struct Deed {
   int reply = 0;                 ///< done, and answered with this errno
   std::uint64_t size_bytes = 0;  ///< how much of it is done
   Killed killed = Killed::no;
-  std::vector<Change> changes;      ///< of this entry, or of earlier ones
-  std::vector<Change> rollbacks;    ///< before the request
-  std::vector<Fault*> on_its_way;   ///< faults that alter the bytes of a read
-  std::vector<Request> landings;    ///< earlier writes that happen now, before this one
-  std::uint64_t delay_ms = 0;       ///< waits that long before anything is done
-  bool held = false;                ///< waits until it is released
+  std::vector<Change> changes;     ///< of this entry, or of earlier ones
+  std::vector<Change> rollbacks;   ///< before the request
+  std::vector<Fault*> on_its_way;  ///< faults that alter the bytes of a read
+  std::vector<Request> landings;   ///< earlier writes that happen now, before this one
+  std::uint64_t delay_ms = 0;      ///< waits that long before anything is done
+  bool held = false;               ///< waits until it is released
 };
 
 /// What a fault may look at: the device below it.
@@ -59,8 +59,8 @@ struct Medium {
   const std::vector<Image>* disks = nullptr;  ///< as a reader sees them
   const WriteLog* done = nullptr;             ///< what the device did, as far as it is known
   const DeviceProfile* profile = nullptr;
-  std::uint32_t issued_after = 0;   ///< of the request at hand
-  std::uint32_t known_since = 0;    ///< from after this entry on contents can be had again
+  std::uint32_t issued_after = 0;  ///< of the request at hand
+  std::uint32_t known_since = 0;   ///< from after this entry on contents can be had again
 };
 
 /// One fault of a device, between the client and the layer below. It changes nothing itself: it

@@ -1,6 +1,6 @@
 // Every fault once: where it fires, what that does, that it is counted, and that all of it is taken
-// back when it is switched off. The device is one of two disks of 64 KiB with sectors of 4 KiB and a
-// volatile write cache; `put` writes whole pages of one value.
+// back when it is switched off. The device is one of two disks of 64 KiB with sectors of 4 KiB and
+// a volatile write cache; `put` writes whole pages of one value.
 
 #include <cerrno>
 #include <thread>
@@ -452,7 +452,8 @@ TEST_F(FaultsTest, FaultsThatDoNotFitTheDeviceAreRefused) {
 TEST(Tears, ComeApartAtUnits) {
   EXPECT_THAT(torn_pieces(TearShape::prefix, 4096, 0, 16384), ElementsAre(Piece{0, 8192}));
   EXPECT_THAT(torn_pieces(TearShape::suffix, 4096, 100, 8192), ElementsAre(Piece{3996, 4196}));
-  EXPECT_THAT(torn_pieces(TearShape::hole, 512, 0, 1536), ElementsAre(Piece{0, 512}, Piece{1024, 512}));
+  EXPECT_THAT(torn_pieces(TearShape::hole, 512, 0, 1536),
+              ElementsAre(Piece{0, 512}, Piece{1024, 512}));
   EXPECT_THAT(torn_pieces(TearShape::first, 1, 7, 3), ElementsAre(Piece{0, 1}));
   EXPECT_TRUE(torn_pieces(TearShape::first, 4096, 0, 4096).empty());
   EXPECT_TRUE(torn_pieces(TearShape::hole, 4096, 0, 8192).empty());

@@ -1,6 +1,6 @@
-// A late write: the client is told EIO (it gave up waiting), and then the write lands after all, `by`
-// writes, flushes and discards later. In between others may have written there; the late one comes
-// on top. No flush before it lands covers it.
+// A late write: the client is told EIO (it gave up waiting), and then the write lands after all,
+// `by` writes, flushes and discards later. In between others may have written there; the late one
+// comes on top. No flush before it lands covers it.
 //
 //     write 0 4K A, late-write by=2     EIO
 //     write 0 4K B                      0     reads give B
@@ -32,9 +32,8 @@ class LateWrite : public Fault {
     if (!request.changes()) {
       return;
     }
-    auto lands = std::stable_partition(under_way_.begin(), under_way_.end(), [](Late& late) {
-      return --late.requests_left > 0;
-    });
+    auto lands = std::stable_partition(
+        under_way_.begin(), under_way_.end(), [](Late& late) { return --late.requests_left > 0; });
     std::move(lands, under_way_.end(), std::back_inserter(landed_));
     under_way_.erase(lands, under_way_.end());
     for (Late& late : landed_) {

@@ -37,8 +37,8 @@ class LatentSectorError : public Fault {
     if (request.kind != RequestKind::read || request.size_bytes == 0) {
       return;
     }
-    auto bad = bad_.lower_bound(
-        {request.disk, request.offset_bytes / medium.profile->sector_bytes});
+    auto bad =
+        bad_.lower_bound({request.disk, request.offset_bytes / medium.profile->sector_bytes});
     bool hit = bad != bad_.end() && bad->first == request.disk &&
                bad->second * medium.profile->sector_bytes < request.end_bytes();
     deed.error = hit ? EIO : deed.error;

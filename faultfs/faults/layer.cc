@@ -17,8 +17,8 @@
 // that has seen the lie, and did other things because of it, has done them all the same. A power-on
 // ends that: what the disks hold then is the truth from then on.
 //
-// Faults that only answer wrongly (errno, stale, rot on the way, short, waiting) change nothing that
-// could be taken back.
+// Faults that only answer wrongly (errno, stale, rot on the way, short, waiting) change nothing
+// that could be taken back.
 
 #include "faultfs/faults/layer.h"
 
@@ -111,11 +111,8 @@ bool FaultLayer::release(std::uint32_t number) {
 std::vector<FaultState> FaultLayer::list() const {
   std::vector<FaultState> states;
   for (const Installed& it : faults_) {
-    states.push_back({it.number,
-                      to_text(it.expression),
-                      it.on,
-                      it.trigger.matches(),
-                      it.trigger.firings()});
+    states.push_back(
+        {it.number, to_text(it.expression), it.on, it.trigger.matches(), it.trigger.firings()});
   }
   return states;
 }
@@ -227,8 +224,7 @@ void FaultLayer::rebuild(const WriteLog& asked) {
     if (change.kind == ChangeKind::rolled_back && is_on(change.fault)) {
       now_.keep_version(static_cast<std::uint32_t>(change.value));
     }
-    if (change.kind == ChangeKind::dropped && change.entry <= known_since_ &&
-        is_on(change.fault)) {
+    if (change.kind == ChangeKind::dropped && change.entry <= known_since_ && is_on(change.fault)) {
       now_.drop(change.entry);
     }
   }

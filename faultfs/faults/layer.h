@@ -66,9 +66,9 @@ class FaultLayer {
   const DeviceProfile& profile_;
   const std::vector<DiskSpec>& specs_;
   std::vector<Installed> faults_;  ///< in the order in which a request meets them
-  std::vector<Image> base_;        ///< the disks when the first fault was put there, or the power on
-  std::uint32_t known_since_;      ///< the entry after which that was
-  std::vector<Change> changes_;    ///< ascending by entry, in order of making
+  std::vector<Image> base_;      ///< the disks when the first fault was put there, or the power on
+  std::uint32_t known_since_;    ///< the entry after which that was
+  std::vector<Change> changes_;  ///< ascending by entry, in order of making
   Replay now_;
 };
 

@@ -29,12 +29,7 @@ std::unique_ptr<Fault> make(const Expression& /*expression*/) {
 }  // namespace
 
 FaultKind lying_flush() {
-  return {"lying-flush",
-          "is acknowledged and ignored",
-          {RequestKind::flush},
-          {},
-          false,
-          make};
+  return {"lying-flush", "is acknowledged and ignored", {RequestKind::flush}, {}, false, make};
 }
 
 }  // namespace faultfs::faults

@@ -29,12 +29,7 @@ std::unique_ptr<Fault> make(const Expression& /*expression*/) {
 }  // namespace
 
 FaultKind lying_fua() {
-  return {"lying-fua",
-          "a FUA write is only cached",
-          {RequestKind::write},
-          {},
-          false,
-          make};
+  return {"lying-fua", "a FUA write is only cached", {RequestKind::write}, {}, false, make};
 }
 
 }  // namespace faultfs::faults

@@ -78,8 +78,7 @@ FaultyDevice::Wait FaultyDevice::arrive(const Request& request) {
     bool held = fault.stalls;
     if (matches(fault, request) && now(fault)) {
       ++fault.fired;
-      wait.delay_ms +=
-          fault.expression.fault == "latency" ? fault.expression.number("ms") : 0;
+      wait.delay_ms += fault.expression.fault == "latency" ? fault.expression.number("ms") : 0;
       held = held || fault.expression.fault != "latency";
       fault.stalls = fault.expression.fault == "stall";
     }
@@ -95,7 +94,8 @@ bool FaultyDevice::matches(const Fault& fault, const Request& request) const {
   bool place = !it.at;
   for (std::uint64_t at = 0; it.at && at < request.size_bytes; ++at) {
     std::uint64_t byte = request.offset_bytes + at;
-    place = place || (byte >= it.at->offset_bytes && byte - it.at->offset_bytes < it.at->size_bytes);
+    place =
+        place || (byte >= it.at->offset_bytes && byte - it.at->offset_bytes < it.at->size_bytes);
   }
   return fault.open && kind && disk && place;
 }
@@ -267,8 +267,8 @@ bool FaultyDevice::fire_at_read(std::size_t fault, const Request& request, Decis
   bool acts = false;
   std::uint64_t sector_bytes = profile_.sector_bytes;
   std::uint64_t rotten = request.offset_bytes / sector_bytes;
-  std::uint64_t bit = Random(mix(mix(it.expression.seed, request.disk), rotten))
-                          .below(sector_bytes * 8);
+  std::uint64_t bit =
+      Random(mix(mix(it.expression.seed, request.disk), rotten)).below(sector_bytes * 8);
   for (std::uint64_t at = request.offset_bytes; at < request.offset_bytes + request.size_bytes;
        ++at) {
     std::uint64_t sector = at / sector_bytes;
@@ -292,15 +292,14 @@ bool FaultyDevice::fire_at_read(std::size_t fault, const Request& request, Decis
 void FaultyDevice::bend_read(const Fault& fault, const Request& request, Bytes& bytes) const {
   std::uint64_t sector_bytes = profile_.sector_bytes;
   std::uint64_t rotten = request.offset_bytes / sector_bytes;
-  std::uint64_t bit = Random(mix(mix(fault.expression.seed, request.disk), rotten))
-                          .below(sector_bytes * 8);
+  std::uint64_t bit =
+      Random(mix(mix(fault.expression.seed, request.disk), rotten)).below(sector_bytes * 8);
   for (std::uint64_t i = 0; i < bytes.size(); ++i) {
     std::uint64_t at = request.offset_bytes + i;
     auto older = fault.older.find({request.disk, at / sector_bytes});
     if (fault.expression.fault == "stale-read" && older != fault.older.end()) {
       bytes[i] = older->second[at % sector_bytes];
-    } else if (fault.expression.fault == "rot-on-read" &&
-               at == rotten * sector_bytes + bit / 8) {
+    } else if (fault.expression.fault == "rot-on-read" && at == rotten * sector_bytes + bit / 8) {
       bytes[i] ^= std::byte{1} << (bit % 8);
     }
   }
@@ -312,9 +311,8 @@ bool FaultyDevice::fire_at_write(std::size_t fault, const Request& request, Deci
   Bent bent{fault, ~std::size_t{0}, Bend::no_fua};
   bool acts = true;
   if (name == "late-write") {
-    it.late.push_back({request,
-                       Bytes(request.bytes.begin(), request.bytes.end()),
-                       it.expression.number("by")});
+    it.late.push_back(
+        {request, Bytes(request.bytes.begin(), request.bytes.end()), it.expression.number("by")});
     decision.error = EIO;
     return true;
   }
@@ -447,11 +445,8 @@ std::byte FaultyDevice::byte(DiskNumber disk,
   return base_[disk][at];
 }
 
-Bytes FaultyDevice::range(DiskNumber disk,
-                          std::uint64_t at,
-                          std::uint64_t size,
-                          std::size_t entries,
-                          bool bent) const {
+Bytes FaultyDevice::range(
+    DiskNumber disk, std::uint64_t at, std::uint64_t size, std::size_t entries, bool bent) const {
   Bytes bytes;
   for (std::uint64_t i = 0; i < size; ++i) {
     bytes.push_back(byte(disk, at + i, entries, bent));
@@ -501,11 +496,8 @@ WriteLog FaultyDevice::done() const {
       log.add_discard(request.disk, request.offset_bytes, request.size_bytes, issued);
     } else {
       Bytes bytes = range(request.disk, place(entry), request.size_bytes, entry + 1, true);
-      log.add_write(request.disk,
-                    place(entry),
-                    bytes,
-                    request.fua && !has(entry, Bend::no_fua),
-                    issued);
+      log.add_write(
+          request.disk, place(entry), bytes, request.fua && !has(entry, Bend::no_fua), issued);
     }
     bool change = log.entry(log.size()).kind == EntryKind::write ||
                   log.entry(log.size()).kind == EntryKind::discard;

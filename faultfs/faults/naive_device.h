@@ -20,8 +20,9 @@ struct Answer {
 };
 
 /// The prose of the faults once more, for tests: a device with faults as a list of what was asked
-/// and a list of how faults bent it. The content of a byte is looked up backwards through both, every
-/// time; nothing is kept up to date, and nothing is shared with the device but noise and expressions.
+/// and a list of how faults bent it. The content of a byte is looked up backwards through both,
+/// every time; nothing is kept up to date, and nothing is shared with the device but noise and
+/// expressions.
 class FaultyDevice {
  public:
   FaultyDevice(DeviceProfile profile, std::vector<std::string> names, std::vector<Bytes> disks);
@@ -90,7 +91,7 @@ class FaultyDevice {
     int reply = 0;
     std::uint64_t size = 0;
     bool dies_before = false, dies_after = false;
-    std::vector<Bent> bends;      ///< entry: asked_.size() means its own
+    std::vector<Bent> bends;  ///< entry: asked_.size() means its own
     std::vector<Bent> go_backs;
     std::vector<Pending> landings;
     std::vector<std::size_t> bending_reads;

@@ -1,6 +1,7 @@
-// Programs of requests, faults, cuts and reads, against a device and the naive model of it. What must
-// agree: every answer (errno, length, bytes), who waits for whom, how often each fault met a request
-// and fired, what readers see, what is true, what was done, and every crash state that is asked for.
+// Programs of requests, faults, cuts and reads, against a device and the naive model of it. What
+// must agree: every answer (errno, length, bytes), who waits for whom, how often each fault met a
+// request and fired, what readers see, what is true, what was done, and every crash state that is
+// asked for.
 
 #include "faultfs/faults/programs.h"
 
@@ -131,7 +132,8 @@ class Run {
         diverged(fmt::format("\"{}\" is refused: {}", text, expression.error().message));
         return;
       }
-      auto unwanted = std::find(options_.without.begin(), options_.without.end(), expression->fault);
+      auto unwanted =
+          std::find(options_.without.begin(), options_.without.end(), expression->fault);
       if (unwanted != options_.without.end()) {
         continue;
       }
@@ -267,9 +269,8 @@ class Run {
       diverged("reads other bytes than the model");
     }
     if (device_.generation() != naive_.generation()) {
-      diverged(fmt::format("is of generation {}; the model {}",
-                           device_.generation(),
-                           naive_.generation()));
+      diverged(fmt::format(
+          "is of generation {}; the model {}", device_.generation(), naive_.generation()));
     }
   }
 

@@ -29,7 +29,7 @@ class Client {
 
 struct Options {
   Planted planted = {};
-  std::string_view always = {};              ///< a fault that every program has; empty: none
+  std::string_view always = {};                ///< a fault that every program has; empty: none
   std::vector<std::string_view> without = {};  ///< faults that no program has
 };
 
@@ -40,9 +40,9 @@ struct Options {
 /// A fault expression drawn from `seed`, of the fault called `fault` (empty: any).
 [[nodiscard]] std::string drawn_expression(std::uint64_t seed, std::string_view fault);
 
-/// Runs the program that `numbers` stand for (each is a command; the first draws the faults) against
-/// `device` and the naive model. `client`: how to reach the device; null: directly. Returns the first
-/// divergence in words, or nothing.
+/// Runs the program that `numbers` stand for (each is a command; the first draws the faults)
+/// against `device` and the naive model. `client`: how to reach the device; null: directly. Returns
+/// the first divergence in words, or nothing.
 [[nodiscard]] std::string run_program(const std::vector<std::uint32_t>& numbers,
                                       const Options& options,
                                       Device& device,

@@ -1,5 +1,6 @@
-// The model proof in memory: programs of requests, faults, cuts and reads find no divergence between
-// the device and the naive model of it; with an error planted in a fault's file they find it.
+// The model proof in memory: programs of requests, faults, cuts and reads find no divergence
+// between the device and the naive model of it; with an error planted in a fault's file they find
+// it.
 //
 // POWERCUT_MEMORY_PROGRAMS says how many programs (1000000 take some minutes).
 

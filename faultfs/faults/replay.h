@@ -11,8 +11,8 @@
 namespace faultfs::faults {
 
 /// What a device did, from what it was asked and the changes that faults made to it: the disks as a
-/// reader sees them, and a log with the same entry numbers that says what was done. A crash model of
-/// that log is the crash model of the faulty device.
+/// reader sees them, and a log with the same entry numbers that says what was done. A crash model
+/// of that log is the crash model of the faulty device.
 class Replay {
  public:
   /// Begins on `disks` behind the first `known_since` entries of `asked`, which were done as asked.

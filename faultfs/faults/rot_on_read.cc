@@ -39,8 +39,7 @@ class RotOnRead : public Fault {
                                          const DeviceProfile& profile) const {
     std::uint64_t sector = request.offset_bytes / profile.sector_bytes;
     std::uint64_t sector_bits = std::uint64_t{profile.sector_bytes} * 8;
-    return sector * sector_bits +
-           Random(mix(mix(seed_, request.disk), sector)).below(sector_bits);
+    return sector * sector_bits + Random(mix(mix(seed_, request.disk), sector)).below(sector_bits);
   }
 
   std::uint64_t seed_;

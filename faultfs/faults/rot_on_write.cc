@@ -1,5 +1,5 @@
-// Bit rot of what was written: one bit of the write is stored as the other value, and stays so until
-// the place is written again. Which bit, the seed and the number of the rotten write decide.
+// Bit rot of what was written: one bit of the write is stored as the other value, and stays so
+// until the place is written again. Which bit, the seed and the number of the rotten write decide.
 //
 //     w0001  write 0 4K zeros, rotten     reads give 4095 zero bytes and one with a single bit set
 //
@@ -40,12 +40,7 @@ std::unique_ptr<Fault> make(const Expression& expression) {
 }  // namespace
 
 FaultKind rot_on_write() {
-  return {"rot-on-write",
-          "one bit of it is stored wrong",
-          {RequestKind::write},
-          {},
-          false,
-          make};
+  return {"rot-on-write", "one bit of it is stored wrong", {RequestKind::write}, {}, false, make};
 }
 
 }  // namespace faultfs::faults

@@ -1,5 +1,5 @@
-// Correlated rollback: the erase block under a request goes back to an earlier version, all of it at
-// once, whoever wrote there and however durable it was. Drives do that when the table that says
+// Correlated rollback: the erase block under a request goes back to an earlier version, all of it
+// at once, whoever wrote there and however durable it was. Drives do that when the table that says
 // where a block's newest copy lies was not written in time.
 //
 //   run     the size of the block, aligned on the disk

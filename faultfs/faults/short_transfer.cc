@@ -1,5 +1,5 @@
-// A short read, a short write: only the first `bytes` bytes are moved, and the client is told so. No
-// lie, but many a program does not look. A request of no more than that is no match.
+// A short read, a short write: only the first `bytes` bytes are moved, and the client is told so.
+// No lie, but many a program does not look. A request of no more than that is no match.
 //
 //     write 0 8K, short-write bytes=512     512 bytes are written; the answer is 512
 //
@@ -37,18 +37,14 @@ std::unique_ptr<Fault> make(const Expression& expression) {
 
 std::vector<FaultKind> short_transfer_faults() {
   const std::vector<OwnWord> own = {{"bytes", OwnWord::Type::number, "512", {}}};
-  return {{"short-read",
-           "moves only the first `bytes` bytes",
-           {RequestKind::read},
-           own,
-           false,
-           make},
-          {"short-write",
-           "moves only the first `bytes` bytes",
-           {RequestKind::write},
-           own,
-           false,
-           make}};
+  return {
+      {"short-read", "moves only the first `bytes` bytes", {RequestKind::read}, own, false, make},
+      {"short-write",
+       "moves only the first `bytes` bytes",
+       {RequestKind::write},
+       own,
+       false,
+       make}};
 }
 
 }  // namespace faultfs::faults

@@ -1,6 +1,6 @@
-// Counting is by match, and a draw hangs on the number of the match alone. So the same requests meet
-// the same faults in every run, and a fault that had nothing to do at a match (a write too small to
-// be torn) has used up that match, but none of its `times`.
+// Counting is by match, and a draw hangs on the number of the match alone. So the same requests
+// meet the same faults in every run, and a fault that had nothing to do at a match (a write too
+// small to be torn) has used up that match, but none of its `times`.
 
 #include "faultfs/faults/trigger.h"
 

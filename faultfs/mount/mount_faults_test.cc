@@ -147,7 +147,8 @@ class MountFaultsTest : public testing::Test {
 
 TEST_F(MountFaultsTest, ProgramsAgreeWithTheNaiveModel) {
   programs::Options options;
-  options.without = {"kill-client", "hold", "stall", "latency"};  // they need other processes: below
+  options.without = {
+      "kill-client", "hold", "stall", "latency"};  // they need other processes: below
   const int count = programs::programs_to_run("POWERCUT_MOUNTED_PROGRAMS", 150);
   for (int program = 0; program < count; ++program) {
     Random random(mix(2026, static_cast<std::uint64_t>(program)));

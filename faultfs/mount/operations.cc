@@ -261,8 +261,8 @@ int write_zeros(DiskFiles& files,
   std::fill(zeros.begin(), zeros.end(), std::byte{0});
   for (std::uint64_t done = 0; done < size; done += piece_bytes) {
     const ByteView piece = zeros.first(std::min(size - done, piece_bytes));
-    const Request write{RequestKind::write, disk, offset + done, piece.size(), piece,
-                        false,              file.fh, 0};
+    const Request write{
+        RequestKind::write, disk, offset + done, piece.size(), piece, false, file.fh, 0};
     const Outcome outcome = files.device().carry_out(write);
     if (outcome.error != 0 || outcome.size_bytes < piece.size()) {
       return outcome.error == 0 ? EIO : outcome.error;

@@ -1,7 +1,7 @@
 // A request is answered once, by its thread or by the interrupt of its client, whoever comes first;
 // `answered` says so under the guest's lock. libfuse forgets the interrupt function when a request
-// is answered, and calls it from the serving thread only; that is also the thread that clears guests
-// away who have left, so the function never finds its guest gone.
+// is answered, and calls it from the serving thread only; that is also the thread that clears
+// guests away who have left, so the function never finds its guest gone.
 
 #include "faultfs/mount/waiting_room.h"
 
@@ -70,7 +70,9 @@ void WaitingRoom::enter(fuse_req_t request, const Request& asked, const Arrival&
   }
   fuse_req_interrupt_func(
       request,
-      [](fuse_req_t, void* waiting) { static_cast<Guest*>(waiting)->answer({EINTR, 0}); },
+      [](fuse_req_t, void* waiting) {
+        static_cast<Guest*>(waiting)->answer({EINTR, 0});
+      },
       guest);
   guest->thread = std::thread([this, guest, arrival] {
     pthread_setname_np(pthread_self(), "powercut-waits");
