@@ -5,6 +5,7 @@
 // All of it but the waiting happens under the device's one lock, so also with faults a request
 // takes effect at one moment.
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
@@ -173,7 +174,7 @@ Result<std::uint32_t> Device::add_fault(const faults::Expression& expression,
     layer_ = std::move(layer);
     has_faults_ = true;
   }
-  released_.resize(number ? *number + 1 : released_.size());
+  released_.resize(std::max<std::size_t>(released_.size(), number.value_or(0) + 1));
   return number;
 }
 

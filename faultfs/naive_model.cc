@@ -58,7 +58,8 @@ bool Model::durable(std::uint32_t number, const CrashPoint& point) const {
   if (entry.kind == EntryKind::write && entry.fua && profile.fua_honoured) {
     return true;
   }
-  for (std::uint32_t n = 1; profile.flush_honoured && !entry.dropped && n <= completed(point); ++n) {
+  for (std::uint32_t n = 1; profile.flush_honoured && !entry.dropped && n <= completed(point);
+       ++n) {
     const LogEntry& flush = log.entry(n);
     if (flush.kind == EntryKind::flush && flush.disk == entry.disk &&
         flush.issued_after >= number) {
