@@ -192,7 +192,8 @@ class ServedMount : public Mount {
   /// A client of our own process is not killed, and one that cannot be named neither: their handles
   /// are fenced instead.
   static bool kill_client(int client) {
-    const bool ours = std::filesystem::exists("/proc/self/task/" + std::to_string(client));
+    std::error_code ignored;
+    const bool ours = std::filesystem::exists("/proc/self/task/" + std::to_string(client), ignored);
     return client > 0 && !ours && ::kill(client, SIGKILL) == 0;
   }
 
