@@ -1,8 +1,8 @@
 // What is on the disks, and what was done: looked up backwards from the last entry, byte by byte.
 
-#include "faultfs/faults/naive_device.h"
-
 #include <algorithm>
+
+#include "faultfs/faults/naive_device.h"
 
 namespace faultfs::naive {
 
