@@ -116,7 +116,8 @@ int Device::blank_until(std::uint64_t generation,
   if (!is_inside(disk, offset_bytes, 0)) {
     return EINVAL;
   }
-  until = images_[disk].blank_until(offset_bytes);
+  // With faults every read counts, and what is blank in truth may hold a misdirected write.
+  until = layer_ == nullptr ? images_[disk].blank_until(offset_bytes) : offset_bytes;
   if (watch_.waits()) {
     // A hole told is content told: of what is waited for only a read may tell.
     until = watch_.quiet_until(disk, offset_bytes, until);

@@ -153,6 +153,16 @@ TEST_F(FaultsTest, AMisdirectedWriteHarmsBothPlaces) {
   EXPECT_EQ(get(8), 8);
 }
 
+TEST_F(FaultsTest, NothingCountsAsAHole) {
+  std::uint64_t until = 0;
+  EXPECT_EQ(device_->blank_until(1, 0, 0, until), 0);
+  EXPECT_GT(until, 0U);
+  add("misdirected-write nth=1 to=0");
+  EXPECT_EQ(put(8, 8), 0);
+  EXPECT_EQ(device_->blank_until(1, 0, 0, until), 0);
+  EXPECT_EQ(until, 0U) << "a page that only a fault has written";
+}
+
 TEST_F(FaultsTest, ATornWriteLandsInPart) {
   EXPECT_EQ(put(0, 1, 6), 0);
   std::uint32_t prefix = add("torn-write nth=1");
