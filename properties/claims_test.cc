@@ -69,6 +69,15 @@ TEST(Claims, CycloneHardenedClaimsWhatRockDoesAndItsPresetOnlyNoLies) {
   EXPECT_THAT(claims, Not(Contains("recall_floor")));
 }
 
+TEST(Claims, TrafficServerClaimsNoLieOnHonestDevicesOnly) {
+  scenarios::TargetConfig config;
+  config.target = "trafficserver";
+  EXPECT_THAT(names(config, "disk_512_write_through"), Contains("no_hodgepodge"));
+  EXPECT_THAT(names(config, "ssd_4k_volatile"), Contains("no_foreign_bytes"));
+  EXPECT_THAT(names(config, "ssd_4k_lying_flush"),
+              ::testing::ElementsAre("recovery_ends", "process_survives"));
+}
+
 TEST(Claims, ASpecimenClaimsWhatItsPresetClaims) {
   scenarios::TargetConfig specimen;
   specimen.without_gates = {"slot_payload_checksum"};

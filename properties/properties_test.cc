@@ -124,6 +124,18 @@ TEST_F(Properties, APartOfAnObject) {
   EXPECT_THAT(violated(hand.judge({nothing})), ElementsAre("no_partial_object", "no_wrong_length"));
 }
 
+TEST_F(Properties, AnAnswerThatIsBrokenOffIsNoHitOfAPartButMayLie) {
+  const auto put = hand.put(k1, size);
+  const auto other = hand.put(k2, size);
+  Reading part = hand.hit(put);
+  part.pieces = {{0, half, Piece::Kind::body, k1, put}};
+  part.served_bytes = half;
+  part.broken_off = true;
+  EXPECT_THAT(violated(hand.judge({part})), IsEmpty());
+  part.pieces = {{0, half, Piece::Kind::body, k2, other}};
+  EXPECT_THAT(violated(hand.judge({part})), ElementsAre("no_foreign_bytes"));
+}
+
 TEST_F(Properties, AnEmptyObjectIsWhole) {
   const auto put = hand.put(k1, 0);
   EXPECT_THAT(violated(hand.judge({hand.hit(put)})), IsEmpty());

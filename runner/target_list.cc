@@ -22,6 +22,7 @@ constexpr KnownTarget known_targets[] = {
     {"engine",
      "powercut's own stores (rock, cyclone), in this process or as cache-engine on a mount"},
     {"squid", "Squid with a rock cache_dir, unmodified, one process (-N), on a mount"},
+    {"trafficserver", "Traffic Server with one span, a plain file, unmodified, on a mount"},
     {"command", "any program with one file, behind a script of five verbs, on a mount"},
 };
 
@@ -34,14 +35,14 @@ int print_targets(std::ostream& out) {
     config.target = known.name;
     config.disk_bytes = scenarios::default_disk_bytes(known.name);
     if (config.target == "command") {
-      out << fmt::format("{:<8} {:<10} {}\n", known.name, "--program", known.story);
+      out << fmt::format("{:<13} {:<10} {}\n", known.name, "--program", known.story);
       continue;
     }
     const auto status = scenarios::available(config, config.target == "engine");
     out << fmt::format(
-        "{:<8} {:<10} {}\n", known.name, status ? "ready" : "undecided", known.story);
+        "{:<13} {:<10} {}\n", known.name, status ? "ready" : "undecided", known.story);
     if (!status) {
-      out << fmt::format("{:<8} {:<10} because {}\n", "", "", status.error().message);
+      out << fmt::format("{:<13} {:<10} because {}\n", "", "", status.error().message);
       all = false;
     }
   }

@@ -155,6 +155,9 @@ Swarm choose_swarm(const GenerateOptions& options) {
   if (chance(1, 4) && can.reformats && options.overwrites) {
     add_kind(swarm, CommandKind::reformat, 1);
   }
+  if (can.forgets_unsynced) {
+    add_kind(swarm, CommandKind::sync, 2);
+  }
   swarm.keys = fills ? options.keys + unit_count(options) / slots_max : options.keys;
   swarm.keys = between(std::min(2U, swarm.keys), std::max(2U, swarm.keys));
   const std::uint32_t most = std::max(2U, options.commands_max);

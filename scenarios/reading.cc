@@ -57,6 +57,7 @@ Reading Reader::read(Key key, std::uint64_t offset_bytes, std::uint64_t size_byt
   reply_.header.clear();
   reply_.detail.clear();
   reply_.body.clear();
+  reply_.broken_off = false;
   target_.get_into(key, offset_bytes, size_bytes, reply_);
   Reading reading;
   reading.key = key;
@@ -67,6 +68,7 @@ Reading Reader::read(Key key, std::uint64_t offset_bytes, std::uint64_t size_byt
   if (reading.kind == GetReply::Kind::hit) {
     reading.header = bodies_.header(reply_.header);
     reading.claimed_bytes = reply_.claimed_bytes;
+    reading.broken_off = reply_.broken_off;
     reading.offset_bytes = offset_bytes;
     reading.served_bytes = reply_.body.size();
     reading.pieces = pieces(reading);

@@ -31,6 +31,8 @@
 #define BOOST_POSIX_HAS_VFORK 1  // its own guess asks for a POSIX of before 2008
 #include <boost/process/args.hpp>
 #include <boost/process/child.hpp>
+#include <boost/process/env.hpp>
+#include <boost/process/environment.hpp>
 #include <boost/process/error.hpp>
 #include <boost/process/exe.hpp>
 #include <boost/process/extend.hpp>
@@ -295,12 +297,17 @@ Descriptor open_or_null(const std::filesystem::path& path, int flags) {
 
 faultfs::Result<pid_t> launch(const ChildOptions& options, Launch& steps) {
   namespace process = boost::process;
+  process::environment environment = boost::this_process::environment();
+  for (const auto& [name, value] : options.environment) {
+    environment[name] = value;
+  }
   std::error_code error;
   pid_t pid = 0;
   {
     const SignalsBlocked blocked;
     process::child child(process::exe = options.program.string(),
                          process::args = options.arguments,
+                         environment,
 #ifndef __clang_analyzer__  // it finds fault with Boost's own lines after vfork
                          process::posix::use_vfork,
 #endif

@@ -23,7 +23,9 @@ struct Account {
 struct ChildOptions {
   std::filesystem::path program = {};       ///< absolute, executable
   std::vector<std::string> arguments = {};  ///< without the program's name
-  std::filesystem::path input = {};         ///< standard input; empty: /dev/null
+  /// Set besides what this process has.
+  std::vector<std::pair<std::string, std::string>> environment = {};
+  std::filesystem::path input = {};  ///< standard input; empty: /dev/null
   /// Standard output and error are appended here; empty: /dev/null.
   std::filesystem::path output = {};
   std::filesystem::path errors = {};  ///< standard error, if it goes elsewhere

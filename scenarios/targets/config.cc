@@ -22,10 +22,11 @@ constexpr std::array<std::string_view, 9> line_words = {
     "target", "store", "preset", "without-gate", "allocator", "policy", "slot", "disk", "program"};
 constexpr std::uint64_t header_bytes = 16384;  // both stores keep this much before their slots
 constexpr std::uint32_t engine_slot_overhead = 128, squid_slot_overhead = 40;
-constexpr std::array<std::string_view, 3> targets = {"engine", "squid", "command"};
+constexpr std::array<std::string_view, 4> targets = {"engine", "squid", "trafficserver", "command"};
 constexpr std::uint64_t disk_bytes_max = 256U << 20U;  // every crash state is an image of it
 constexpr std::uint32_t slot_bytes_min = 1024, slot_bytes_max = 1U << 20U;
 constexpr std::uint64_t slots_min = 4;
+constexpr std::uint64_t traffic_server_disk_bytes_min = 16 << 20;  // two of its largest writes
 
 /// Error unless `word` is one of `allowed`.
 faultfs::Status one_of(std::string_view what,
@@ -99,6 +100,11 @@ faultfs::Status check_foreign(const TargetConfig& config) {
     return fail(
         "target command needs a program (--program PATH): an executable that speaks the verbs of "
         "scenarios/README.md, \"Test your own cache\"");
+  }
+  if (config.target == "trafficserver" && config.disk_bytes < traffic_server_disk_bytes_min) {
+    return fail(fmt::format("disk {} does not suit trafficserver; allowed: from {}",
+                            size_text(config.disk_bytes),
+                            size_text(traffic_server_disk_bytes_min)));
   }
   if (config.target == "squid" && config.disk_bytes % (1U << 20U) != 0) {
     return fail(fmt::format("disk {} does not suit squid; allowed: a multiple of 1M",
@@ -228,12 +234,22 @@ faultfs::Status parse_config_line(std::string_view line, TargetConfig& config) {
   return {};
 }
 
+std::string disk_name(const TargetConfig& config) {
+  return config.target == "squid" ? "rock" : "disk";
+}
+
 std::uint64_t default_disk_bytes(std::string_view target) {
   using namespace faultfs::literals;
+  if (target == "trafficserver") {
+    return 32_MiB;
+  }
   return target == "squid" ? 4_MiB : 1_MiB;
 }
 
 std::uint32_t default_slot_bytes(std::string_view target) {
+  if (target == "trafficserver") {
+    return 512 << 10;
+  }
   return target == "command" ? 4096 : TargetConfig().slot_bytes;
 }
 

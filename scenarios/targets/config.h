@@ -12,7 +12,7 @@ namespace scenarios {
 /// Which cache, built and set up how. Plain data: part of every plan file, one `name value` per
 /// line.
 struct TargetConfig {
-  std::string target = "engine";           ///< engine, squid, command
+  std::string target = "engine";           ///< engine, squid, trafficserver, command
   std::string store = "rock";              ///< engine: rock
   std::string preset = "hardened";         ///< engine: hardened, squid
   std::vector<std::string> without_gates;  ///< engine: gates switched off
@@ -39,6 +39,9 @@ struct Geometry {
 };
 /// With units of `unit_bytes` (0: as configured).
 [[nodiscard]] Geometry geometry(const TargetConfig& config, std::uint32_t unit_bytes = 0);
+/// The file name of disk 0 for this target ("disk", squid: "rock").
+[[nodiscard]] std::string disk_name(const TargetConfig& config);
+
 /// The storage a target is given when nobody says: small, so that a crash state is cheap.
 [[nodiscard]] std::uint64_t default_disk_bytes(std::string_view target);
 /// Its unit when nobody says. Where the target has no slots this is only the measure by which

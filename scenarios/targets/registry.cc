@@ -4,6 +4,7 @@
 #include "scenarios/targets/engine_target.h"
 #include "scenarios/targets/squid.h"
 #include "scenarios/targets/target.h"
+#include "scenarios/targets/trafficserver.h"
 
 namespace scenarios {
 
@@ -17,6 +18,9 @@ faultfs::Status available(const TargetConfig& config, bool on_memory_device) {
   }
   if (config.target == "squid") {
     return squid_available(config);
+  }
+  if (config.target == "trafficserver") {
+    return traffic_server_available(config);
   }
   if (config.target == "command") {
     return command_available(config);
@@ -35,11 +39,10 @@ faultfs::Result<std::unique_ptr<Target>> make_target(const TargetConfig& config,
   if (config.target == "squid") {
     return make_squid(config, rig);
   }
+  if (config.target == "trafficserver") {
+    return make_traffic_server(config, rig);
+  }
   return config.target == "command" ? make_command(config, rig) : make_engine(config, rig);
-}
-
-std::string disk_name(const TargetConfig& config) {
-  return config.target == "squid" ? "rock" : "disk";
 }
 
 }  // namespace scenarios

@@ -27,6 +27,8 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/targets/http_cache.h"
+
 namespace scenarios {
 
 std::string squid_conf(const SquidSetup& setup) {
@@ -76,24 +78,8 @@ icp_port 0
 }
 
 faultfs::Result<std::filesystem::path> find_squid(const TargetConfig& config) {
-  if (!config.program.empty()) {
-    std::error_code error;
-    const auto program = std::filesystem::absolute(config.program, error);
-    if (::access(program.c_str(), X_OK) != 0) {
-      return faultfs::fail(fmt::format("the program {} of target squid cannot be executed: {}",
-                                       config.program,
-                                       std::generic_category().message(errno)));
-    }
-    return program;
-  }
-  for (const char* place :
-       {"/usr/sbin/squid", "/usr/local/sbin/squid", "/usr/local/squid/sbin/squid"}) {
-    if (::access(place, X_OK) == 0) {
-      return std::filesystem::path(place);
-    }
-  }
-  return faultfs::fail(
-      "squid is not installed: apt-get install squid (or name a binary with --program)");
+  return find_program(
+      config, {"/usr/sbin/squid", "/usr/local/sbin/squid", "/usr/local/squid/sbin/squid"}, "squid");
 }
 
 namespace {

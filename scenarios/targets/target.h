@@ -31,6 +31,7 @@ struct Traits {
   bool header_update = false, purge = false, sync = false, range = false, slow_put = false;
   bool whole_at_last_byte = false;  ///< a put is complete with its last byte, whatever its client
                                     ///< does then (HTTP): giving it up later says nothing
+  bool forgets_unsynced = false;    ///< a kill too takes what no sync has followed
   bool sliced_rebuild = false;      ///< rebuild is driven by `tick`
   bool inspects = false;            ///< `inspect` answers
   bool reformats = false;           ///< can be restarted with another slot size
@@ -52,6 +53,7 @@ struct GetReply {
   enum class Kind { hit, miss, failed } kind = Kind::miss;
   std::string header;               ///< the text given at put or update, as served
   std::uint64_t claimed_bytes = 0;  ///< body length the cache announced for the whole object
+  bool broken_off = false;          ///< hit: fewer bytes came, and the client was told so
   faultfs::Bytes body;              ///< what arrived (of the range asked for)
   std::string detail;               ///< failed: why
 };
@@ -137,8 +139,5 @@ class Target {
 /// Makes the target for `config` on `rig`: in this process where `rig.disk_dir` is empty.
 [[nodiscard]] faultfs::Result<std::unique_ptr<Target>> make_target(const TargetConfig& config,
                                                                    const Rig& rig);
-
-/// The file name of disk 0 for this target ("disk", squid: "rock").
-[[nodiscard]] std::string disk_name(const TargetConfig& config);
 
 }  // namespace scenarios

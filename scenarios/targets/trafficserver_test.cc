@@ -1,0 +1,229 @@
+#include "scenarios/targets/trafficserver.h"
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <string>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "faultfs/mount/mount.h"
+#include "scenarios/body.h"
+#include "scenarios/targets/trafficserver_layout.h"
+
+namespace scenarios {
+namespace {
+
+using testing::AnyOf;
+using testing::HasSubstr;
+using Kind = GetReply::Kind;
+namespace fs = std::filesystem;
+
+/// A mounted device of one disk, and Traffic Server on it.
+class TrafficServerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    config_.target = "trafficserver";
+    config_.disk_bytes = default_disk_bytes(config_.target);
+    if (const auto installed = traffic_server_available(config_); !installed) {
+      GTEST_SKIP() << installed.error().message;
+    }
+    if (const auto mountable = faultfs::mount::can_mount(); !mountable) {
+      GTEST_SKIP() << mountable.error().message;
+    }
+    std::string name = (fs::temp_directory_path() / "ts_test_XXXXXX").string();
+    directory_ = ::mkdtemp(name.data());
+    fs::create_directory(directory_ / "disk");
+    fs::create_directory(directory_ / "work");
+    device_ = *faultfs::Device::create(*faultfs::find_profile("disk_4k_write_through"),
+                                       {{disk_name(config_), config_.disk_bytes}});
+    auto mounted = faultfs::mount::Mount::create(*device_, {.directory = directory_ / "disk"});
+    ASSERT_TRUE(mounted.has_value()) << mounted.error().message;
+    mount_ = std::move(*mounted);
+    auto made =
+        make_traffic_server(config_, {*device_, directory_ / "disk", directory_ / "work", -1});
+    ASSERT_TRUE(made.has_value()) << made.error().message;
+    target_ = std::move(*made);
+  }
+
+  void TearDown() override {
+    if (HasFailure() && target_) {
+      std::cout << target_->log_text();
+    }
+    target_.reset();
+    mount_.reset();
+    if (!directory_.empty()) {
+      fs::remove_all(directory_);
+    }
+  }
+
+  void start() {
+    const auto reply = target_->start(1, 0);
+    ASSERT_TRUE(reply.has_value()) << reply.error().message;
+    ASSERT_EQ(reply->outcome, Outcome::done) << reply->detail;
+  }
+
+  static std::string header(Key key, PutNumber put, std::uint64_t size_bytes) {
+    return make_header({.key = key, .put = put, .body_bytes = size_bytes});
+  }
+
+  void put(Key key, PutNumber number, std::uint64_t size_bytes) {
+    Reply reply = target_->begin_put(key, header(key, number, size_bytes), size_bytes);
+    ASSERT_EQ(reply.outcome, Outcome::done) << reply.detail;
+    reply = target_->append(key, make_body(key, number, size_bytes));
+    ASSERT_EQ(reply.outcome, Outcome::done) << reply.detail;
+    reply = target_->finish_put(key);
+    ASSERT_EQ(reply.outcome, Outcome::done) << reply.detail;
+  }
+
+  /// "miss", "put#3", or what else it is.
+  std::string seen(Key key) {
+    const GetReply reply = target_->get(key, 0, UINT64_MAX);
+    if (reply.kind != Kind::hit) {
+      return reply.kind == Kind::miss ? "miss" : "failed: " + reply.detail;
+    }
+    const auto id = parse_header(reply.header);
+    const bool right = id && id->key == key && reply.claimed_bytes == reply.body.size() &&
+                       reply.body == make_body(key, id->put, id->body_bytes);
+    return right ? fmt::format("put#{}", id->put)
+                 : fmt::format("hit with header '{}' and {} of {} bytes",
+                               reply.header,
+                               reply.body.size(),
+                               reply.claimed_bytes);
+  }
+
+  void sync() {
+    const Reply reply = target_->sync();
+    ASSERT_EQ(reply.outcome, Outcome::done) << reply.detail;
+  }
+
+  fs::path directory_;
+  TargetConfig config_;
+  std::unique_ptr<faultfs::Device> device_;
+  std::unique_ptr<faultfs::mount::Mount> mount_;
+  std::unique_ptr<Target> target_;
+};
+
+TEST_F(TrafficServerTest, KeepsWhatItIsGivenWhileItRuns) {
+  start();
+  EXPECT_EQ(seen(1), "miss");
+  put(1, 1, 1000);
+  put(2, 2, 700'000);
+  put(3, 3, 1);
+  EXPECT_EQ(seen(1), "put#1");
+  EXPECT_EQ(seen(2), "put#2");
+  EXPECT_EQ(seen(3), "put#3");
+  put(2, 4, 300'000);
+  EXPECT_EQ(seen(2), "put#4");
+  EXPECT_EQ(target_->purge(2).outcome, Outcome::done);
+  EXPECT_EQ(seen(2), "miss");
+  EXPECT_EQ(target_->purge(9).outcome, Outcome::done) << "nothing to purge is no refusal";
+  EXPECT_FALSE(target_->death().has_value());
+}
+
+TEST_F(TrafficServerTest, AKillForgetsWhatNoDirectorySyncHasFollowed) {
+  start();
+  put(1, 1, 400'000);
+  sync();
+  put(2, 2, 3'000'000);
+  target_->kill();
+  device_->fence();
+  start();
+  EXPECT_EQ(seen(1), "put#1");
+  EXPECT_EQ(seen(2), "miss");
+  EXPECT_THAT(target_->log_text(), HasSubstr("recovery clearing offsets"));
+}
+
+TEST_F(TrafficServerTest, ACleanStopIsNoDeathAndKeepsWhatWasSynced) {
+  start();
+  put(1, 1, 400'000);
+  sync();
+  put(2, 2, 30);
+  ASSERT_EQ(target_->stop().outcome, Outcome::done);
+  EXPECT_FALSE(target_->death().has_value()) << "asked to end";
+  device_->fence();
+  start();
+  EXPECT_EQ(seen(1), "put#1");
+  EXPECT_THAT(seen(2), AnyOf("miss", "put#2"));
+}
+
+TEST_F(TrafficServerTest, AHeaderUpdateIsStored) {
+  start();
+  put(1, 1, 300'000);
+  const std::string updated =
+      make_header({.key = 1, .put = 1, .update = 2, .body_bytes = 300'000}, 400);
+  const Reply reply = target_->update_header(1, updated);
+  ASSERT_EQ(reply.outcome, Outcome::done) << reply.detail;
+  const GetReply got = target_->get(1, 0, UINT64_MAX);
+  ASSERT_EQ(got.kind, Kind::hit);
+  EXPECT_EQ(got.header, updated);
+  EXPECT_EQ(got.body, make_body(1, 1, 300'000));
+}
+
+TEST_F(TrafficServerTest, AnUploadGrowsSlowlyAndMayBeGivenUp) {
+  start();
+  put(1, 1, 200'000);
+  for (const Key key : {1U, 2U, 3U}) {
+    ASSERT_EQ(target_->begin_put(key, header(key, 10 + key, 500'000), 500'000).outcome,
+              Outcome::done);
+    const faultfs::Bytes body = make_body(key, 10 + key, 500'000);
+    EXPECT_EQ(target_->append(key, faultfs::ByteView(body).first(150'000)).outcome, Outcome::done);
+    EXPECT_EQ(target_->append(key, faultfs::ByteView(body).subspan(150'000, 1)).outcome,
+              Outcome::done);
+    EXPECT_EQ(seen(key), "miss") << "in the middle of its upload";
+    const Reply given_up = target_->abort_put(key);
+    EXPECT_EQ(given_up.outcome, Outcome::done) << given_up.detail;
+    EXPECT_THAT(seen(key), AnyOf("miss", "put#1"));
+  }
+  put(2, 20, 500'000);
+  EXPECT_EQ(seen(2), "put#20");
+}
+
+TEST_F(TrafficServerTest, ASyncWithNothingChangedIsRefused) {
+  start();
+  const Reply reply = target_->sync();
+  EXPECT_EQ(reply.outcome, Outcome::refused);
+  EXPECT_THAT(reply.detail, HasSubstr("nothing had changed"));
+}
+
+TEST_F(TrafficServerTest, TheLayoutIsTheServersOwn) {
+  start();
+  put(1, 1, 100'000);
+  sync();
+  const DirectorySerials serials = read_serials(device_->snapshot().front());
+  EXPECT_GE(serials.complete(), 1U);
+  EXPECT_FALSE(serials.is_torn());
+  // 32 MiB: the sizes the server was seen to use.
+  const StripeLayout layout = stripe_layout(32 << 20);
+  EXPECT_EQ(layout.copy_bytes, 65536U);
+  EXPECT_EQ(layout.data, 147456U);
+  EXPECT_EQ(stripe_layout(128 << 20).copy_bytes, 188416U);
+}
+
+TEST_F(TrafficServerTest, ItIsReadySoon) {
+  start();
+  const auto began = std::chrono::steady_clock::now();
+  start();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+  RecordProperty("ready_ms", static_cast<int>(took.count() * 1000));
+  EXPECT_LT(took.count(), 5.0);
+}
+
+TEST(TrafficServerSettings, AMissingProgramIsNamed) {
+  TargetConfig config;
+  config.target = "trafficserver";
+  config.program = "/nowhere/traffic_server";
+  const auto status = traffic_server_available(config);
+  ASSERT_FALSE(status.has_value());
+  EXPECT_THAT(status.error().message, HasSubstr("/nowhere/traffic_server"));
+  config.disk_bytes = 1 << 20;
+  EXPECT_THAT(check(config).error().message, HasSubstr("allowed: from 16M"));
+}
+
+}  // namespace
+}  // namespace scenarios
