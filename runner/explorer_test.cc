@@ -232,6 +232,28 @@ TEST(Explorers, SameSeedSamePlansAnotherSeedOthers) {
   EXPECT_FALSE(all_plans(model, {"mixed", 5, 0, 200}) == all_plans(model, {"mixed", 6, 0, 200}));
 }
 
+TEST(Explorers, WhereACircleBeginsAgainIsDrawnMoreOftenAndMostlyInside) {
+  Log log;
+  log.base = {faultfs::Image(4_MiB)};
+  for (int round = 0; round < 2; ++round) {
+    for (int write = 0; write < 30; ++write) {
+      log.write(64_KiB + static_cast<std::uint64_t>(write) * 128_KiB, 128_KiB, true);
+      log.write(0, 4_KiB, true);  // small: a header, no place in the circle
+    }
+  }
+  const std::vector<std::uint32_t> wraps = explorers::wrap_entries(log.log);
+  ASSERT_EQ(wraps, std::vector<std::uint32_t>{61});
+  faultfs::CrashModel model(log.base, log.log, profile("disk_4k_write_through"));
+  std::size_t there = 0;
+  std::size_t inside = 0;
+  for (const auto& plan : all_plans(model, {"mixed", 1, 0, 400})) {
+    there += plan.point.entry == 61 ? 1U : 0U;
+    inside += plan.point.entry == 61 && plan.point.inside ? 1U : 0U;
+  }
+  EXPECT_GT(there, 60U);
+  EXPECT_GT(inside, there / 2);
+}
+
 TEST(Explorers, RandomReachesEveryKindOfFateTheProfileAllows) {
   const Log log = random_log(11);
   std::set<faultfs::FateKind> kinds;

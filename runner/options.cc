@@ -11,6 +11,9 @@ namespace {
 constexpr std::array<const char*, 3> allocators = {"lowest_first", "lifo", "random"};
 constexpr std::array<std::uint32_t, 2> slot_sizes = {4096, 16384};
 constexpr std::uint64_t commands_part = 1;
+/// A store that writes in a circle overwrites nothing before it is full, and then what is oldest:
+/// that must still be wanted, so most keys are put once.
+constexpr std::uint32_t circle_commands_max = 48, circle_keys = 32, circle_states = 48;
 
 /// Walks the settings like an odometer, the fastest digit first, so that any run of consecutive
 /// histories covers them evenly.
@@ -94,6 +97,10 @@ void plan_commands(const CampaignOptions& options,
   generate.disk_bytes = plan.config.disk_bytes;
   generate.overwrites = options.overwrites;
   generate.power_cuts = options.explorer != "kills";
+  if (options.config.target == "trafficserver") {
+    generate.commands_max = circle_commands_max;
+    generate.keys = circle_keys;
+  }
   plan.commands = scenarios::generate(faultfs::mix(plan.seed, commands_part), generate);
 }
 
@@ -104,6 +111,9 @@ std::uint32_t states_per_history(const CampaignOptions& options) {
   const bool to_the_end = options.explorer == "lazy" || options.explorer == "exhaustive";
   if (to_the_end) {
     return options.device == DeviceKind::memory ? 20000 : 500;
+  }
+  if (options.config.target == "trafficserver") {
+    return circle_states;
   }
   if (options.config.target != "engine") {
     return 24;

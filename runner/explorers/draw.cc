@@ -6,6 +6,7 @@ namespace runner::explorers {
 namespace {
 
 constexpr std::uint64_t page_bytes = 4096;
+constexpr std::uint64_t large_write_bytes = 64 << 10, far_bytes = 1 << 20;
 
 faultfs::Fate whole(const faultfs::VolatileWrite& write, faultfs::FateKind kind) {
   faultfs::Fate fate;
@@ -43,6 +44,22 @@ std::vector<std::uint32_t> crash_entries(const faultfs::WriteLog& log) {
     if (number == log.size() || log.entry(number).kind != faultfs::EntryKind::mark) {
       entries.push_back(number);
     }
+  }
+  return entries;
+}
+
+std::vector<std::uint32_t> wrap_entries(const faultfs::WriteLog& log) {
+  std::vector<std::uint32_t> entries;
+  std::uint64_t last_end = 0;
+  for (std::uint32_t number = 1; number <= log.size(); ++number) {
+    const auto& entry = log.entry(number);
+    if (entry.kind != faultfs::EntryKind::write || entry.size_bytes < large_write_bytes) {
+      continue;
+    }
+    if (entry.offset_bytes + far_bytes <= last_end) {
+      entries.push_back(number);
+    }
+    last_end = entry.offset_bytes + entry.size_bytes;
   }
   return entries;
 }

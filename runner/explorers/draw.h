@@ -12,6 +12,11 @@ namespace runner::explorers {
 /// entry, whatever it is.
 [[nodiscard]] std::vector<std::uint32_t> crash_entries(const faultfs::WriteLog& log);
 
+/// The writes with which a cache that writes in a circle began again at the front: large ones that
+/// begin far below the end of the large one before. What they overwrite is oldest, and most often
+/// still believed to be there.
+[[nodiscard]] std::vector<std::uint32_t> wrap_entries(const faultfs::WriteLog& log);
+
 /// Adds to `plan` that `write`, which comes after all its fates, was lost.
 void lose(faultfs::CrashPlan& plan, std::uint32_t write);
 

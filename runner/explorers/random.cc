@@ -1,7 +1,9 @@
 // Random crash states: a crash point drawn evenly over the requests of the log, then fates. Swarm
 // weights: each plan draws how likely a write is to survive (almost none … almost all), and whether
 // writes are torn, so that runs of like fates are as common as even mixtures. Where the profile
-// allows it, writes are also torn inside a sector, garbled, or misdirected.
+// allows it, writes are also torn inside a sector, garbled, or misdirected. Where the log is that
+// of a cache that writes in a circle, a quarter of the points is where it began again, mostly
+// inside.
 
 #include <algorithm>
 #include <array>
@@ -19,6 +21,7 @@ class RandomStates : public Explorer {
                bool mixed)
       : model_(model),
         entries_(crash_entries(model.log())),
+        wraps_(wrap_entries(model.log())),
         random_(seed),
         states_max_(states),
         mixed_(mixed) {}
@@ -28,12 +31,14 @@ class RandomStates : public Explorer {
       return std::nullopt;
     }
     ++given_;
-    const std::uint32_t entry = entries_[random_.below(entries_.size())];
+    const bool wraps = !wraps_.empty() && random_.chance(1, 4);
+    const std::vector<std::uint32_t>& points = wraps ? wraps_ : entries_;
+    const std::uint32_t entry = points[random_.below(points.size())];
     const std::uint64_t kind = random_.below(6);
     if (kind == 0 || (mixed_ && kind == 1)) {
       return kill(entry);
     }
-    const bool inside = random_.chance(1, 4);
+    const bool inside = random_.chance(wraps ? 3 : 1, 4);
     faultfs::CrashPlan plan{{faultfs::CutKind::power_cut, entry, inside}, {}};
     const auto writes = model_.volatile_writes(plan.point);
     if (mixed_ && kind == 2) {
@@ -135,7 +140,7 @@ class RandomStates : public Explorer {
   }
 
   const faultfs::CrashModel& model_;
-  std::vector<std::uint32_t> entries_;
+  std::vector<std::uint32_t> entries_, wraps_;
   faultfs::Random random_;
   std::uint64_t states_max_;
   bool mixed_;
