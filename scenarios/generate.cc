@@ -21,6 +21,7 @@ namespace scenarios {
 namespace {
 
 constexpr std::uint32_t slots_max = 13;
+constexpr std::uint64_t header_bytes_most = 8192;  // more is refused by HTTP caches, and by clients
 constexpr std::uint32_t metadata_bytes = 80;  // about what key and header take of the first slot
 
 constexpr std::uint64_t small_bytes_max = 800;
@@ -299,6 +300,7 @@ Command any_command(const GenerateOptions& options, const Swarm& swarm, Situatio
       // A header takes at most a quarter of a slot.
       command.size = one_of(std::vector<std::uint64_t>{
           0, options.slot_bytes / 16, options.slot_bytes / 5, options.slot_bytes / 4});
+      command.size = std::min<std::uint64_t>(command.size, header_bytes_most);
       break;
     case CommandKind::power_cut:
       choose_cut(command);

@@ -54,7 +54,7 @@ std::string HttpAnswer::field(std::string_view name) const {
 
 namespace {
 
-constexpr std::uint32_t header_bytes_max = 256 * 1024;
+constexpr std::uint32_t header_bytes_max = 60 * 1024;  // a field of 64 KiB cannot be held
 
 /// The exchange itself. Shared by its owner and by the handlers under way.
 class Exchange : public std::enable_shared_from_this<Exchange> {
