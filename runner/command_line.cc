@@ -60,7 +60,9 @@ void add_color_option(CLI::App& app, std::string& word) {
 
 void add_target_options(CLI::App& app, RunWords& words) {
   auto& config = words.options.config;
-  app.add_option("--target", config.target, "engine, squid, trafficserver, command (see `powercut targets`)")
+  app.add_option("--target",
+                 config.target,
+                 "engine, squid, trafficserver, command (see `powercut targets`)")
       ->capture_default_str();
   app.add_option("--store", config.store, "store of the engine: rock, cyclone")
       ->capture_default_str();
