@@ -166,7 +166,7 @@ Judgement EvidenceByHand::judge(const std::vector<Reading>& readings) {
   return judge(examination(readings));
 }
 
-Judgement EvidenceByHand::judge(scenarios::Examination seen) {
+Judgement EvidenceByHand::judge(const scenarios::Examination& seen) {
   const auto cut_model = model();
   return properties::judge({*recording_, *cut_model, seen}, all_properties());
 }

@@ -49,7 +49,7 @@ class EvidenceByHand {
 
   /// Judges readings as those of every phase, after a power cut now.
   [[nodiscard]] Judgement judge(const std::vector<scenarios::Reading>& readings);
-  [[nodiscard]] Judgement judge(scenarios::Examination seen);
+  [[nodiscard]] Judgement judge(const scenarios::Examination& seen);
   /// An examination with a sound structure and these readings in the first two phases.
   [[nodiscard]] scenarios::Examination examination(
       const std::vector<scenarios::Reading>& readings) const;

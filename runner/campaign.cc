@@ -83,7 +83,7 @@ class Campaign {
     return {};
   }
 
-  std::string title() const {
+  [[nodiscard]] std::string title() const {
     const auto& config = options_.config;
     if (config.target != "engine") {
       return config.target;
@@ -95,9 +95,11 @@ class Campaign {
     return text;
   }
 
-  double seconds() const { return std::chrono::duration<double>(Clock::now() - started_).count(); }
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(Clock::now() - started_).count();
+  }
 
-  bool in_memory() const { return options_.device == DeviceKind::memory; }
+  [[nodiscard]] bool in_memory() const { return options_.device == DeviceKind::memory; }
 
   /// Cases are numbered in the order in which they are found, whoever is done with them first.
   void add_keep(RawFailure failure, bool known) {
@@ -106,7 +108,7 @@ class Campaign {
 
   /// True while histories should be handed out: not before the cases of earlier runs are judged,
   /// because what they show need not be kept again.
-  bool wants_more() const {
+  [[nodiscard]] bool wants_more() const {
     if (retrying_ > 0) {
       return false;
     }
@@ -150,7 +152,7 @@ class Campaign {
 
   /// What is left of the time for shrinking: a case that is found at the end of `--time` may still
   /// take a quarter of it.
-  double shrink_seconds() const {
+  [[nodiscard]] double shrink_seconds() const {
     if (options_.seconds_max == 0) {
       return shrink_seconds_max;
     }
@@ -230,7 +232,7 @@ class Campaign {
   }
 
   /// Histories that were under way when the limit on states was reached do not count.
-  bool wants_merge() const {
+  [[nodiscard]] bool wants_merge() const {
     const bool states_done = options_.states_max != 0 && summary_.states >= options_.states_max;
     return !states_done && !(options_.stop_at_first && !seen_properties_.empty());
   }

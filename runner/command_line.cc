@@ -48,8 +48,9 @@ bool on_terminal() {
 }
 
 bool wants_color(const std::string& word) {
-  return word == "always" ||
-         (word == "auto" && on_terminal() && std::getenv("NO_COLOR") == nullptr);
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): asked before there is a second thread.
+  const bool unwanted = std::getenv("NO_COLOR") != nullptr;
+  return word == "always" || (word == "auto" && on_terminal() && !unwanted);
 }
 
 void add_color_option(CLI::App& app, std::string& word) {
@@ -301,6 +302,7 @@ int run(RunWords& words, const ReportingSeam& reporting) {
   const ReportChoice choice{wants_color(words.color), on_terminal(), words.json, words.junit};
   auto observers = reporting.observers(std::cout, choice);
   std::vector<Observer*> told;
+  told.reserve(observers.size());
   for (const auto& observer : observers) {
     told.push_back(observer.get());
   }

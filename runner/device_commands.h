@@ -3,6 +3,7 @@
 #include <functional>
 #include <iosfwd>
 
+// NOLINTNEXTLINE(readability-identifier-naming): not ours.
 namespace CLI {
 class App;
 }

@@ -27,9 +27,8 @@ constexpr int exit_undecided = 3;
 /// What two workers with their caches and images need, with room to spare.
 constexpr std::uintmax_t shared_memory_bytes_min = std::uintmax_t{64} << 20U;
 
-Checkup from_status(std::string name, const faultfs::Status& status, std::string when_ok) {
-  return {
-      std::move(name), status.has_value(), status ? std::move(when_ok) : status.error().message};
+Checkup from_status(std::string name, const faultfs::Status& status, const std::string& when_ok) {
+  return {std::move(name), status.has_value(), status ? when_ok : status.error().message};
 }
 
 Checkup check_shared_memory() {

@@ -184,6 +184,7 @@ bool is_dead(pid_t pid) {
   return kill(pid, 0) != 0 && errno == ESRCH;
 }
 
+// NOLINTNEXTLINE(readability-function-cognitive-complexity): one loop over a list of cases.
 void find_files(const std::filesystem::path& directory, std::vector<Leftover>& found) {
   const bool shared_memory = directory == "/dev/shm";
   std::error_code error;

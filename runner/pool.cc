@@ -108,6 +108,7 @@ void Pool::give(std::size_t worker, nlohmann::json task) {
   slots_[worker].task = std::move(task);
 }
 
+// NOLINTNEXTLINE(readability-function-*): an answer, an end, or neither, for whoever is first.
 std::optional<PoolEvent> Pool::wait(int milliseconds) {
   std::vector<pollfd> polled;
   std::vector<std::size_t> numbers;

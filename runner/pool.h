@@ -15,6 +15,7 @@
 namespace runner {
 
 /// What happened in the pool.
+// NOLINTNEXTLINE(bugprone-exception-escape): moving JSON does not throw.
 struct PoolEvent {
   std::size_t worker = 0;
   nlohmann::json task;                   ///< the one it had

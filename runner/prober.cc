@@ -84,6 +84,7 @@ bool violates(const properties::Judgement& judgement, std::string_view property)
   });
 }
 
+// NOLINTNEXTLINE(readability-function-size): how, which cache, on what, of which seed, of what.
 Prober::Prober(ProberOptions options,
                scenarios::TargetConfig config,
                faultfs::DeviceProfile profile,
@@ -177,6 +178,7 @@ bool Prober::dies_recording(const std::vector<scenarios::Command>& commands) {
   return WIFSIGNALED(status);
 }
 
+// NOLINTNEXTLINE(readability-function-cognitive-complexity): three ways to look, one after another.
 faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios::Command>& commands,
                                                     const Hint& hint) {
   if (dies_recording(commands)) {

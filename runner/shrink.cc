@@ -64,7 +64,7 @@ class Shrinker {
   }
 
  private:
-  bool bounded() const {
+  [[nodiscard]] bool bounded() const {
     return prober_.states() >= options_.states_max || std::chrono::steady_clock::now() >= deadline_;
   }
 

@@ -58,6 +58,7 @@ bool switchable(Gate gate) {
 const std::vector<Gate>& all_gates() {
   static const std::vector<Gate> gates = [] {
     std::vector<Gate> all;
+    all.reserve(gate_rows.size());
     for (const GateRow& each : gate_rows) {
       all.push_back(each.gate);
     }

@@ -23,20 +23,20 @@ constexpr std::uint32_t head_payload_bytes = linkage_at - half_bytes;
 constexpr std::byte metadata_magic{3};
 
 struct Identity {
-  std::uint32_t magic;
-  SlotState state;
+  std::uint32_t magic = 0;
+  SlotState state = {};
   Digest instance, key;
   WriteId write;
-  std::uint64_t payload_checksum;
+  std::uint64_t payload_checksum = 0;
 };
 
 struct Linkage {
-  std::uint32_t payload_bytes;
-  std::int32_t next, first;
-  std::uint32_t index, flags, meta_bytes;
-  std::uint64_t body_bytes, suffix_digest;
+  std::uint32_t payload_bytes = 0;
+  std::int32_t next = 0, first = 0;
+  std::uint32_t index = 0, flags = 0, meta_bytes = 0;
+  std::uint64_t body_bytes = 0, suffix_digest = 0;
   WriteId chain;
-  std::uint64_t checksum;
+  std::uint64_t checksum = 0;
 };
 
 struct Header {
@@ -46,13 +46,13 @@ struct Header {
 static_assert(sizeof(Identity) == half_bytes && sizeof(Linkage) == half_bytes);
 
 struct Database {
-  std::uint64_t magic;
-  std::uint32_t version, slot_bytes;
-  std::uint64_t slot_count;
+  std::uint64_t magic = 0;
+  std::uint32_t version = 0, slot_bytes = 0;
+  std::uint64_t slot_count = 0;
   Digest instance;
-  std::uint64_t serial;
-  std::uint64_t epoch;
-  std::uint64_t checksum;
+  std::uint64_t serial = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t checksum = 0;
 };
 
 std::uint64_t header_checksum(const Header& header) {

@@ -56,6 +56,7 @@ inline constexpr std::int32_t no_slot = -1;
 /// 128 bits: an instance, or the digest of a key's name.
 struct Digest {
   std::uint64_t low = 0, high = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees one in the default.
   [[nodiscard]] auto operator<=>(const Digest&) const = default;
 };
 
@@ -63,6 +64,7 @@ struct Digest {
 struct WriteId {
   std::uint64_t order = 0;  ///< epoch in the upper, counter in the lower half
   std::uint64_t nonce = 0;  ///< of the opening
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees one in the default.
   [[nodiscard]] auto operator<=>(const WriteId&) const = default;
 };
 

@@ -18,7 +18,7 @@ class Reader {
                                                         std::uint32_t place,
                                                         std::uint32_t slot);
   /// Counts the refusal and takes the entry out, on the medium too.
-  [[nodiscard]] Status reject(std::uint32_t entry, Gate gate);
+  [[nodiscard]] Status reject(std::uint32_t number, Gate gate);
 
  private:
   struct Part {

@@ -48,20 +48,20 @@ class Rebuild {
   [[nodiscard]] Status refuse_entry(std::uint32_t entry, Gate gate);
 
   [[nodiscard]] Status load(std::uint32_t slot, const SlotHeader& header);
-  void add_to_list(std::uint32_t entry, std::uint32_t slot, const SlotHeader& header);
+  void add_to_list(std::uint32_t number, std::uint32_t slot, const SlotHeader& header);
   [[nodiscard]] bool contradicts(const Entry& entry, const SlotHeader& header) const;
   [[nodiscard]] bool looks_complete(const Entry& entry) const;
 
-  [[nodiscard]] Status judge(std::uint32_t entry, bool at_end);
+  [[nodiscard]] Status judge(std::uint32_t number, bool at_end);
   void collect_heads(const Entry& entry);
   [[nodiscard]] std::optional<std::uint32_t> choose_head(Gate& reason);
   [[nodiscard]] bool payload_holds(const Walk& walk);
   [[nodiscard]] bool contradiction_stands(const Entry& entry, std::uint32_t head) const;
   [[nodiscard]] Status put_aside_rest(const Entry& entry, std::uint32_t head, Gate reason);
-  void publish(std::uint32_t entry, std::uint32_t head, const Walk& walk);
+  void publish(std::uint32_t number, std::uint32_t head, const Walk& walk);
 
-  [[nodiscard]] Status load_by_sum(std::uint32_t entry, std::uint32_t slot);
-  [[nodiscard]] Status judge_by_sum(std::uint32_t entry);
+  [[nodiscard]] Status load_by_sum(std::uint32_t number, std::uint32_t slot);
+  [[nodiscard]] Status judge_by_sum(std::uint32_t number);
   [[nodiscard]] bool sum_holds(const Entry& entry, std::uint32_t start);
 
   [[nodiscard]] Status end_scan();

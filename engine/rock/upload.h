@@ -45,7 +45,7 @@ class Uploads {
   [[nodiscard]] Status write_buffer(UploadId id, Upload& upload, bool tail);
   [[nodiscard]] bool replaces_unsurely(const Upload& upload) const;
   [[nodiscard]] Status publish(Upload& upload);
-  [[nodiscard]] Status give_up(Table::iterator upload);
+  [[nodiscard]] Status give_up(Table::iterator row);
   std::unique_ptr<Upload> fresh_upload();
   void close(Table::iterator upload);
 

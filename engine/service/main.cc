@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -84,6 +85,24 @@ CLI::App* add_shm(CLI::App& app, CommandLine& line) {
   return shm;
 }
 
+/// The exit code where the words end the program: help, or a mistake, which is told.
+std::optional<int> refuse_words(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) {
+      return app.exit(error);
+    }
+    const bool no_verb = app.get_subcommands().empty() && argc > 1 && *argv[1] != '-';
+    fmt::print(stderr,
+               "cache-engine: {} (see --help)\n",
+               no_verb ? fmt::format("'{}' is not a verb; allowed: {}", argv[1], verbs(app))
+                       : error.what());
+    return engine::service::exit_usage;
+  }
+  return std::nullopt;
+}
+
 int run(int argc, char** argv) {
   CommandLine line;
   CLI::App app(
@@ -107,18 +126,8 @@ int run(int argc, char** argv) {
   for (CLI::App* verb : {lookup, show, purge}) {
     verb->add_option("KEY", line.key)->required();
   }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {
-      return app.exit(error);
-    }
-    const bool no_verb = app.get_subcommands().empty() && argc > 1 && *argv[1] != '-';
-    fmt::print(stderr,
-               "cache-engine: {} (see --help)\n",
-               no_verb ? fmt::format("'{}' is not a verb; allowed: {}", argv[1], verbs(app))
-                       : error.what());
-    return engine::service::exit_usage;
+  if (const auto code = refuse_words(app, argc, argv)) {
+    return *code;
   }
   if (serve->parsed()) {
     if (line.server.socket < 0 && line.server.socket_file.empty()) {

@@ -138,7 +138,7 @@ Status Server::open() {
   sigemptyset(&stops);
   sigaddset(&stops, SIGTERM);
   sigaddset(&stops, SIGINT);
-  sigprocmask(SIG_BLOCK, &stops, nullptr);
+  pthread_sigmask(SIG_BLOCK, &stops, nullptr);
   signals_ = ::signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals_ < 0) {
     return tl::unexpected(trouble("no descriptor for signals"));

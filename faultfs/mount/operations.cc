@@ -112,7 +112,7 @@ void set_attributes(fuse_req_t request,
     return;
   }
   if ((which & FUSE_SET_ATTR_MODE) != 0) {
-    attributes->st_mode = (attributes->st_mode & S_IFMT) | (wanted->st_mode & ~S_IFMT);
+    attributes->st_mode = (attributes->st_mode & S_IFMT) | (wanted->st_mode & ~mode_t{S_IFMT});
   }
   if ((which & FUSE_SET_ATTR_UID) != 0) {
     attributes->st_uid = wanted->st_uid;

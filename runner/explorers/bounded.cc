@@ -41,7 +41,7 @@ class Bounded : public Explorer {
     return std::nullopt;
   }
 
-  std::vector<Unexplored> unexplored() const override {
+  [[nodiscard]] std::vector<Unexplored> unexplored() const override {
     const std::uint32_t done = std::min(deviations_, deviations_max_ + 1);
     if (done == 0) {
       return {{"power cuts: stopped before all with no deviation were done", 0}};
@@ -94,7 +94,7 @@ class Bounded : public Explorer {
     have_choice_ = first_choice();
   }
 
-  faultfs::CrashPlan current() const {
+  [[nodiscard]] faultfs::CrashPlan current() const {
     faultfs::CrashPlan plan{{faultfs::CutKind::power_cut, entries_[at_], false}, {}};
     for (std::uint32_t index = 0; index < writes_.size(); ++index) {
       const bool chosen = std::binary_search(chosen_.begin(), chosen_.end(), index);

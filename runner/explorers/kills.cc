@@ -30,7 +30,7 @@ class Kills : public Explorer {
     return faultfs::CrashPlan{{faultfs::CutKind::kill, entries_[at_++], false}, {}};
   }
 
-  std::vector<Unexplored> unexplored() const override {
+  [[nodiscard]] std::vector<Unexplored> unexplored() const override {
     std::vector<Unexplored> left = {{"power cuts, and kills inside a write", 0}};
     if (at_ < entries_.size()) {
       left.push_back({"crash points not reached", entries_.size() - at_});

@@ -59,7 +59,7 @@ class Lazy : public Explorer {
     return std::nullopt;
   }
 
-  std::vector<faultfs::SectorPlace> undecided() const override {
+  [[nodiscard]] std::vector<faultfs::SectorPlace> undecided() const override {
     return tree_ != nullptr && looks_ ? tree_->undecided(node_)
                                       : std::vector<faultfs::SectorPlace>();
   }
@@ -77,7 +77,7 @@ class Lazy : public Explorer {
     return covered;
   }
 
-  std::vector<Unexplored> unexplored() const override {
+  [[nodiscard]] std::vector<Unexplored> unexplored() const override {
     std::vector<Unexplored> left;
     const std::uint64_t unfinished =
         deviations_ == 0 ? points_.size() - trees_.size() + left_ : left_;

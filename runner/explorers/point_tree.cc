@@ -58,6 +58,16 @@ bool PointTree::waits_up_to(std::size_t deviations) const {
   return false;
 }
 
+/// The part of `write` in the atomic unit of `sector` is lost.
+void PointTree::lose_part(const faultfs::VolatileWrite& write,
+                          std::uint64_t sector,
+                          std::vector<bool>& keep) const {
+  for (std::size_t part = 0; part < keep.size(); ++part) {
+    const std::uint64_t begin = write.first_sector + write.unit_begins[part];
+    keep[part] = keep[part] && begin / atomic_sectors_ != sector / atomic_sectors_;
+  }
+}
+
 faultfs::CrashPlan PointTree::plan(const Node& node) const {
   faultfs::CrashPlan plan{point_, {}};
   for (const auto& write : writes_) {
@@ -69,13 +79,8 @@ faultfs::CrashPlan PointTree::plan(const Node& node) const {
       if (unit.disk != write.disk || !std::ranges::binary_search(lost, write.entry)) {
         continue;
       }
-      for (std::size_t part = 0; part < keep.size(); ++part) {
-        const std::uint64_t sector = write.first_sector + write.unit_begins[part];
-        if (sector / atomic_sectors_ == unit.first_sector / atomic_sectors_) {
-          keep[part] = false;
-          all = false;
-        }
-      }
+      lose_part(write, unit.first_sector, keep);
+      all = false;
     }
     if (!all) {
       plan.fates.push_back(by_units(write, keep));

@@ -49,6 +49,9 @@ class PointTree {
 
  private:
   double split(Node node, const std::vector<std::uint32_t>& units);
+  void lose_part(const faultfs::VolatileWrite& write,
+                 std::uint64_t sector,
+                 std::vector<bool>& keep) const;
   [[nodiscard]] std::vector<bool> decided(const Node& node) const;
   void add(Node node);
 

@@ -28,7 +28,7 @@ class Prefix : public Explorer {
     return std::nullopt;
   }
 
-  std::vector<Unexplored> unexplored() const override {
+  [[nodiscard]] std::vector<Unexplored> unexplored() const override {
     std::vector<Unexplored> left = {{"power cuts that lose writes out of order or tear them", 0}};
     if (at_ < entries_.size()) {
       left.push_back({"crash points not reached", entries_.size() - at_});

@@ -51,7 +51,7 @@ class RandomStates : public Explorer {
     return plan;
   }
 
-  std::vector<Unexplored> unexplored() const override {
+  [[nodiscard]] std::vector<Unexplored> unexplored() const override {
     return {{"crash states that the random draw did not hit: it samples", 0}};
   }
 

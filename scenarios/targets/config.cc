@@ -239,11 +239,11 @@ std::string disk_name(const TargetConfig& config) {
 }
 
 std::uint64_t default_disk_bytes(std::string_view target) {
-  using namespace faultfs::literals;
+  constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20U;
   if (target == "trafficserver") {
-    return 32_MiB;
+    return 32 * mebibyte;
   }
-  return target == "squid" ? 4_MiB : 1_MiB;
+  return (target == "squid" ? 4 : 1) * mebibyte;
 }
 
 std::uint32_t default_slot_bytes(std::string_view target) {
