@@ -11,8 +11,7 @@ namespace faultfs {
 struct SectorPlace {
   DiskNumber disk = 0;
   std::uint64_t sector = 0;
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees one in the default.
-  [[nodiscard]] auto operator<=>(const SectorPlace&) const = default;
+  [[nodiscard]] auto operator<=>(const SectorPlace&) const = default;  // NOLINT: no pointer
 };
 
 /// Notes which of the sectors it was told of are read before their content is overwritten, in the

@@ -56,16 +56,14 @@ inline constexpr std::int32_t no_slot = -1;
 /// 128 bits: an instance, or the digest of a key's name.
 struct Digest {
   std::uint64_t low = 0, high = 0;
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees one in the default.
-  [[nodiscard]] auto operator<=>(const Digest&) const = default;
+  [[nodiscard]] auto operator<=>(const Digest&) const = default;  // NOLINT: no pointer
 };
 
 /// Identifies one put or header update for ever. Ordered by epoch, then counter.
 struct WriteId {
   std::uint64_t order = 0;  ///< epoch in the upper, counter in the lower half
   std::uint64_t nonce = 0;  ///< of the opening
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 sees one in the default.
-  [[nodiscard]] auto operator<=>(const WriteId&) const = default;
+  [[nodiscard]] auto operator<=>(const WriteId&) const = default;  // NOLINT: no pointer
 };
 
 struct Geometry {
