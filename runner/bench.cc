@@ -83,8 +83,10 @@ CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
   options.jobs =
       bench.jobs > 0 ? bench.jobs : static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
   options.out = std::filesystem::temp_directory_path() / fmt::format("powercut-{}-bench", getpid());
-  // Squid is known to lie; finding and shrinking that is not what is measured here.
+  // Squid is known to lie, after torn writes without overwrites too; keeping and shrinking that is
+  // not what is measured here.
   options.overwrites = options.config.target == "engine";
+  options.explorer = options.overwrites ? options.explorer : "kills";
   return options;
 }
 
