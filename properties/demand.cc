@@ -18,6 +18,9 @@
 // Example: 8 units; put k1 of 5 units, put k1 again: 10 units while both versions are there, so k1
 // may be evicted, but only until the second put ended: its end is after the last excess.
 //
+// Where a lost write destroys what its sector held and units are smaller than a sector, the loss of
+// a unit's neighbour destroys the unit, however durable it was: nothing is safe there.
+//
 // (A store that is one circular log forgets by age: log_demand.cc.)
 //
 // Not counted: fragmentation (units are interchangeable in the stores we know) and bytes a store
@@ -230,6 +233,23 @@ bool Demand::others_open(scenarios::Key key) const {
   });
 }
 
+namespace {
+
+/// A unit may be destroyed with its neighbour's write, on this device and in some geometry of the
+/// history.
+bool neighbours_destroy(const scenarios::Recording& recording) {
+  std::uint64_t unit_bytes = recording.history.unit_bytes;
+  for (const Operation& operation : recording.history.operations) {
+    if (operation.kind == OperationKind::clear) {
+      unit_bytes = std::min(unit_bytes, operation.body_bytes);
+    }
+  }
+  return recording.profile.lost_content != faultfs::LostContent::old && unit_bytes != 0 &&
+         unit_bytes < recording.profile.sector_bytes;
+}
+
+}  // namespace
+
 std::vector<scenarios::PutNumber> puts_safe_from_eviction(const scenarios::Recording& recording,
                                                           const faultfs::CrashPoint& point) {
   if (const auto log = log_demand_at(recording, point)) {
@@ -240,6 +260,9 @@ std::vector<scenarios::PutNumber> puts_safe_from_eviction(const scenarios::Recor
       }
     }
     return safe;
+  }
+  if (neighbours_destroy(recording)) {
+    return {};
   }
   Watch watch(recording);
   for (const Moment& moment : moments_until(recording.history, point)) {

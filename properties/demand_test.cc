@@ -52,6 +52,20 @@ TEST(Demand, AnOverwriteCountsBothVersionsUntilItIsAcknowledged) {
   EXPECT_THAT(safe(hand), ElementsAre(second, c));
 }
 
+// Found by a campaign: slots of 2K on sectors of 4K, and the loss of one destroyed its neighbour.
+TEST(Demand, ANeighbourInTheSectorMayDestroyAUnit) {
+  for (const auto* profile : {"ssd_4k_volatile", "ssd_4k_garbage", "ssd_4k_zeroing"}) {
+    EvidenceByHand hand(profile, 64);
+    hand.clear(2048);
+    hand.put(1, 300);
+    hand.put(2, 300);
+    EXPECT_EQ(safe(hand).empty(), std::string_view(profile) != "ssd_4k_volatile") << profile;
+    EvidenceByHand whole(profile, 64);
+    whole.put(1, 300);
+    EXPECT_EQ(safe(whole).size(), 1U) << profile;
+  }
+}
+
 TEST(Demand, OpenUploadsCount) {
   EvidenceByHand hand("ssd_4k_volatile", 4);
   const auto open = hand.begin(1, two_units);
