@@ -239,6 +239,9 @@ faultfs::Status read_words(RunWords& words) {
     return faultfs::fail("--seed: " + seed.error().message);
   }
   options.seed = *seed;
+  if (words.seed.empty()) {
+    options.command_line += fmt::format(" --seed 0x{:x}", options.seed);
+  }
   if (auto status = read_sizes(words); !status) {
     return status;
   }
