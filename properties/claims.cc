@@ -15,8 +15,21 @@
 // no lies. So does the program where the device is honest (it writes with O_DSYNC only, which such
 // devices honour with the cache on too); on one that lies, only that it comes up and goes on.
 //
+// Faults of the device (faultfs/faults) take claims away, whoever makes them; what is left still
+// holds. Never taken is what makes a cache a cache: no lie, the books in order, the process alive.
+// So the hardened engine serves no wrong byte under bit rot or a misdirected write.
+//   short transfers, latency, a kill      take nothing: whoever goes on asking loses nothing
+//   a refusal (EIO, ENOSPC, …)            takes recall and the start: a cache may refuse a disk
+//   that
+//                                         it cannot read; and what fails once need not fail again
+//   acknowledged, not so on the medium,   takes recall, order, and that a second start tells the
+//   or read otherwise than it is there    same: what was there may be gone, or back, at any time
+//   a failed flush, a late write, a       all of these
+//   latent sector error
+//
 // A specimen (a build with gates switched off) claims what the preset it is based on claims: that
 // it cannot keep the claim is what the campaign must show.
+#include <algorithm>
 #include <array>
 #include <span>
 
@@ -88,6 +101,51 @@ constexpr std::array<Claim, 8> claims = {{
     {"", "", "", On::any, no_lies},
 }};
 
+/// A group of faults, and the properties that nobody claims on a device with one of them.
+struct Taken {
+  std::span<const std::string_view> faults;
+  Names properties;
+};
+
+constexpr std::array<std::string_view, 4> harmless = {
+    "latency", "short-read", "short-write", "kill-client"};
+constexpr std::array<std::string_view, 4> refusing = {"eio", "enodev", "enospc", "erofs"};
+constexpr std::array<std::string_view, 6> refusing_and_lying = {"failed-flush-clean",
+                                                                "failed-flush-late",
+                                                                "failed-flush-reverted",
+                                                                "failed-flush-dirty",
+                                                                "late-write",
+                                                                "latent-sector-error"};
+
+constexpr std::array<std::string_view, 3> recall_and_start = {
+    "recall_floor", "recovery_ends", "recovery_stable"};
+constexpr std::array<std::string_view, 4> recall_order_and_stability = {
+    "recall_floor", "purged_stays_purged", "no_rollback", "recovery_stable"};
+constexpr std::array<std::string_view, 5> all_but_lies = {
+    "recall_floor", "purged_stays_purged", "no_rollback", "recovery_stable", "recovery_ends"};
+
+/// A fault that is in no row leaves something else on the medium than was acknowledged, or reads
+/// something else from it: it takes `recall_order_and_stability`.
+constexpr std::array<Taken, 3> taken = {{
+    {harmless, {}},
+    {refusing, recall_and_start},
+    {refusing_and_lying, all_but_lies},
+}};
+
+bool contains(std::span<const std::string_view> names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// What `fault` takes from what is claimed.
+Names taken_by(std::string_view fault) {
+  for (const Taken& row : taken) {
+    if (contains(row.faults, fault)) {
+      return row.properties;
+    }
+  }
+  return recall_order_and_stability;
+}
+
 bool fits(std::string_view wanted, std::string_view value) {
   return wanted.empty() || wanted == value;
 }
@@ -122,7 +180,13 @@ const Property* find_property(std::string_view name) {
 }
 
 std::vector<const Property*> claimed(const scenarios::TargetConfig& config,
-                                     const faultfs::DeviceProfile& profile) {
+                                     const faultfs::DeviceProfile& profile,
+                                     const scenarios::Faults& faults) {
+  const auto still_claimed = [&faults](std::string_view name) {
+    return std::none_of(faults.begin(), faults.end(), [name](const auto& fault) {
+      return contains(taken_by(fault.fault), name);
+    });
+  };
   std::vector<const Property*> properties;
   for (const Claim& claim : claims) {
     const bool device = claim.device == On::any || (claim.device == On::honest) == profile.honest();
@@ -131,7 +195,9 @@ std::vector<const Property*> claimed(const scenarios::TargetConfig& config,
       continue;
     }
     for (const std::string_view name : claim.properties) {
-      properties.push_back(find_property(name));
+      if (still_claimed(name)) {
+        properties.push_back(find_property(name));
+      }
     }
     return properties;
   }

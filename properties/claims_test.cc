@@ -78,6 +78,45 @@ TEST(Claims, TrafficServerClaimsNoLieOnHonestDevicesOnly) {
               ::testing::ElementsAre("recovery_ends", "process_survives"));
 }
 
+scenarios::Faults fault(std::string_view text) {
+  return {faultfs::faults::parse_expression(text).value()};
+}
+
+std::vector<std::string> names_with(const scenarios::Faults& faults,
+                                    std::string_view profile = "ssd_4k_volatile",
+                                    const scenarios::TargetConfig& config = {}) {
+  std::vector<std::string> names;
+  for (const Property* property : claimed(config, faultfs::find_profile(profile).value(), faults)) {
+    names.emplace_back(property->name());
+  }
+  return names;
+}
+
+TEST(Claims, WhatAFaultTakesHangsOnWhatItDoes) {
+  EXPECT_EQ(names_with(fault("latency ms=5")).size(), all_properties().size());
+  EXPECT_EQ(names_with(fault("short-read")).size(), all_properties().size());
+  const auto refused = names_with(fault("eio"));
+  EXPECT_THAT(refused, Contains("purged_stays_purged"));
+  EXPECT_THAT(refused, Contains("no_rollback"));
+  EXPECT_THAT(refused, Not(Contains("recall_floor")));
+  EXPECT_THAT(refused, Not(Contains("recovery_ends")));
+  const auto rotten = names_with(fault("rot-on-read"));
+  EXPECT_THAT(rotten, Contains("recovery_ends"));
+  EXPECT_THAT(rotten, Not(Contains("no_rollback")));
+  EXPECT_THAT(rotten, Not(Contains("recovery_stable")));
+  EXPECT_THAT(names_with(fault("latent-sector-error")), Not(Contains("recovery_ends")));
+  auto both = fault("eio");
+  both.push_back(fault("rot-on-read").front());
+  EXPECT_THAT(names_with(both), Not(Contains("recovery_ends")));
+  EXPECT_THAT(names_with(both), Not(Contains("no_rollback")));
+}
+
+TEST(Claims, APresetGoesOnClaimingWhatItsOriginalCannotKeep) {
+  scenarios::TargetConfig preset;
+  preset.preset = "squid";
+  EXPECT_THAT(names_with(fault("rot-on-write"), "ssd_4k_volatile", preset), Contains("no_garbage"));
+}
+
 TEST(Claims, ASpecimenClaimsWhatItsPresetClaims) {
   scenarios::TargetConfig specimen;
   specimen.without_gates = {"slot_payload_checksum"};

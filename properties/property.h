@@ -53,9 +53,11 @@ class Property {
 /// Null where there is none of that name.
 [[nodiscard]] const Property* find_property(std::string_view name);
 
-/// The properties a target claims: the table store × preset × device profile (claims.cc).
+/// The properties a target claims: the table store × preset × device profile × what its faults do
+/// (claims.cc).
 [[nodiscard]] std::vector<const Property*> claimed(const scenarios::TargetConfig& config,
-                                                   const faultfs::DeviceProfile& profile);
+                                                   const faultfs::DeviceProfile& profile,
+                                                   const scenarios::Faults& faults = {});
 
 struct Judgement {
   Verdict verdict = Verdict::holds;

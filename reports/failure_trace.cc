@@ -49,6 +49,7 @@ std::string shrunk_text(const FailureCase& failure) {
     }
   };
   step(failure.commands_before, commands, "commands");
+  step(failure.faults_before, failure.file.faults.size(), "faults");
   step(failure.fates_before, fates, "fates");
   if (!failure.not_shrunk.empty()) {
     return fmt::format("{}{}", text.empty() ? "not at all: " : text + "; ", failure.not_shrunk);
@@ -87,6 +88,28 @@ std::string kept_text(const FailureCase& failure) {
     text += " " + file;
   }
   return text;
+}
+
+/// How often the fault fired, of those that were on the device.
+std::uint64_t firings(const std::vector<faultfs::FaultState>& states, const std::string& fault) {
+  const auto state = std::find_if(
+      states.begin(), states.end(), [&fault](const auto& it) { return it.expression == fault; });
+  return state == states.end() ? 0 : state->firings;
+}
+
+void write_faults(const FailureCase& failure, Page& page) {
+  if (failure.file.faults.empty()) {
+    return;
+  }
+  page.blank();
+  page.line("  faults of the device", Style::strong);
+  for (const auto& fault : failure.file.faults) {
+    const std::string text = faultfs::faults::to_text(fault);
+    page.line(fmt::format("    {}   fired {} in the history, {} after the cut",
+                          padded(text, 32),
+                          firings(failure.recording.fault_states, text),
+                          firings(failure.seen.fault_states, text)));
+  }
 }
 
 void write_next(const TraceView& view, Page& page) {
@@ -140,6 +163,7 @@ std::string failure_trace(const FailureCase& failure, bool color) {
     page.blank();
   }
   write_client(view, page);
+  write_faults(failure, page);
   write_device(view, page);
   write_image(view, page);
   page.blank();

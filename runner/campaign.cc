@@ -85,12 +85,15 @@ class Campaign {
 
   [[nodiscard]] std::string title() const {
     const auto& config = options_.config;
-    if (config.target != "engine") {
-      return config.target;
+    std::string text = config.target;
+    if (config.target == "engine") {
+      text += fmt::format(" {} {}", config.store, config.preset);
     }
-    std::string text = fmt::format("{} {} {}", config.target, config.store, config.preset);
     if (!config.without_gates.empty()) {
       text += fmt::format(" without {}", fmt::join(config.without_gates, ", "));
+    }
+    for (const auto& fault : options_.faults) {
+      text += fmt::format(", {}", faultfs::faults::to_text(fault));
     }
     return text;
   }
@@ -266,6 +269,10 @@ class Campaign {
     for (const auto& [gate, count] : result.gate_refusals) {
       summary_.gate_refusals[gate] += count;
     }
+    for (const auto& [asked, count] : result.faults) {
+      summary_.faults[asked].matches += count.matches;
+      summary_.faults[asked].firings += count.firings;
+    }
     unexplored_.insert(result.unexplored.begin(), result.unexplored.end());
     if (!result.trouble.empty()) {
       merge_trouble(result.trouble);
@@ -300,6 +307,23 @@ class Campaign {
     }
     if (!settings_.empty()) {
       summary_.notes.push_back(fmt::format("tried {}", fmt::join(texts, "; ")));
+    }
+  }
+
+  /// What each fault came to. One that never fired was not tried, whatever the states say.
+  void tell_faults() {
+    for (const auto& fault : faults_of(options_)) {
+      summary_.faults[faultfs::faults::to_text(fault)];
+    }
+    for (const auto& [asked, count] : summary_.faults) {
+      if (count.firings == 0) {
+        undecide(fmt::format("the fault {} never fired: {} of the requests were its own",
+                             asked,
+                             count.matches == 0 ? "none" : std::to_string(count.matches)));
+        continue;
+      }
+      summary_.notes.push_back(
+          fmt::format("fault {}: fired {} of {} times", asked, count.firings, count.matches));
     }
   }
 
@@ -396,6 +420,7 @@ class Campaign {
           fmt::format("device profiles {}", fmt::join(left_out_, ", ")));
     }
     tell_settings();
+    tell_faults();
     if (options_.device == DeviceKind::memory) {
       summary_.not_explored.push_back(
           "signals, sockets and the kernel's paths: the engine ran inside the workers");

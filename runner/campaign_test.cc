@@ -179,6 +179,77 @@ TEST_F(Campaigns, SquidPresetIsCaughtServingAHodgepodgeAndShrunk) {
   EXPECT_THAT(again.cases.size(), testing::Ge(collector.cases.size()));
 }
 
+scenarios::Faults faults(const std::vector<std::string>& texts) {
+  scenarios::Faults faults;
+  for (const auto& text : texts) {
+    faults.push_back(faultfs::faults::parse_expression(text).value());
+  }
+  return faults;
+}
+
+TEST_F(Campaigns, HardenedEngineServesNoWrongByteOnADeviceThatRotsAndMisdirects) {
+  auto wanted = options(1200);
+  wanted.states_per_history = 40;
+  wanted.faults = faults({"rot-on-write chance=1/10", "misdirected-write chance=1/20 to=64K"});
+  Collector collector;
+  const auto summary = run(wanted, collector);
+  EXPECT_EQ(summary.exit_code, 0);
+  ASSERT_EQ(summary.faults.size(), 2U);
+  for (const auto& [asked, count] : summary.faults) {
+    EXPECT_GT(count.firings, 0U) << asked;
+    EXPECT_GT(count.matches, count.firings) << asked;
+  }
+  EXPECT_FALSE(summary.properties.contains("recall_floor")) << "rot may cost any object";
+  EXPECT_EQ(summary.properties.at("no_garbage").holds, summary.states);
+}
+
+TEST_F(Campaigns, AFaultThatNeverFiredIsSaidAndNothingIsDecided) {
+  auto wanted = options(100);
+  wanted.faults = faults({"lying-fua", "eio write nth=1000000"});
+  Collector collector;
+  const auto summary = run(wanted, collector);
+  EXPECT_EQ(summary.exit_code, 3);
+  EXPECT_EQ(summary.violated_states, 0U);
+  EXPECT_THAT(
+      summary.undecided_why,
+      Contains(testing::Key(testing::StartsWith("the fault eio write nth=1000000 never fired"))));
+  EXPECT_THAT(summary.undecided_why,
+              Contains(testing::Key(testing::StartsWith("the fault lying-fua never fired"))));
+}
+
+// Squid's format has no checksum: rot is served. A fault that has nothing to do with it is dropped,
+// and the one that has fires once.
+TEST_F(Campaigns, SquidPresetIsCaughtServingRotAndTheFaultsAreShrunk) {
+  auto wanted = options(200);
+  wanted.config.preset = "squid";
+  wanted.overwrites = false;
+  wanted.explorer = "kills";
+  wanted.stop_at_first = true;
+  wanted.states_per_history = 20;
+  wanted.faults = faults({"short-read chance=1/2", "rot-on-write chance=1/3"});
+  Collector collector;
+  EXPECT_EQ(run(wanted, collector).exit_code, 1);
+  const auto found = std::ranges::find_if(collector.cases, [](const FailureCase& failure) {
+    return failure.violation.property == "no_garbage";
+  });
+  ASSERT_NE(found, collector.cases.end());
+  ASSERT_EQ(found->file.faults.size(), 1U) << to_text(found->file);
+  EXPECT_EQ(found->file.faults[0].fault, "rot-on-write");
+  EXPECT_EQ(found->file.faults[0].times, 1U) << to_text(found->file);
+  EXPECT_EQ(found->reproduced, found->replays);
+  ReplayOptions replay_options;
+  replay_options.file = found->directory;
+  replay_options.render = wanted.render;
+  std::ostringstream out, error;
+  EXPECT_EQ(replay(replay_options, out, error), 1) << error.str();
+  // A run without the fault does not try the case: it would say nothing about it.
+  auto later = wanted;
+  later.faults.clear();
+  later.states_max = 20;
+  Collector again;
+  EXPECT_EQ(run(later, again).exit_code, 0);
+}
+
 TEST_F(Campaigns, UnknownDirectoryOrProfileNeverHangs) {
   auto wanted = options(10);
   wanted.profile = "no_such_profile";

@@ -20,7 +20,8 @@ using faultfs::Status;
 
 constexpr std::string_view first_line = "crash-plan 1";
 constexpr std::string_view allowed_words =
-    "scenario, device, seed, do, cut, kill, wNNNN, log, base, history, expect, or a target setting";
+    "scenario, device, fault, seed, do, cut, kill, wNNNN, log, base, history, expect, or a target "
+    "setting";
 
 std::string rest_of(std::string_view line, std::string_view word) {
   const std::size_t begin = line.find(word) + word.size();
@@ -94,6 +95,14 @@ Status parse_line(std::string_view line,
     file.commands.push_back(*command);
     return {};
   }
+  if (words[0] == "fault") {
+    auto fault = faultfs::faults::parse_expression(rest_of(line, "fault"));
+    if (!fault) {
+      return fail(fault.error().message);
+    }
+    file.faults.push_back(*fault);
+    return {};
+  }
   if (is_setting(words[0])) {
     return parse_setting(words, file);
   }
@@ -124,6 +133,12 @@ Status check_whole(const std::multiset<std::string>& seen, const CaseFile& file)
   if (auto status = scenarios::check(file.config); !status) {
     return status;
   }
+  const auto profile = faultfs::find_profile(file.profile);
+  const faultfs::DiskSpec disk{scenarios::disk_name(file.config), file.config.disk_bytes};
+  if (auto status = scenarios::check_faults(file.faults, *profile, disk);
+      !status && !file.faults.empty()) {
+    return status;
+  }
   if (file.commands.empty()) {
     for (const auto& scenario : scenarios::named_scenarios()) {
       if (scenario.name == file.scenario) {
@@ -151,7 +166,11 @@ std::string shown(std::string_view line) {
 std::string to_text(const CaseFile& file) {
   std::string text = fmt::format("{}\nscenario  {}\n", first_line, file.scenario);
   text += scenarios::to_text(file.config);
-  text += fmt::format("device    {}\nseed      {:#x}\n", file.profile, file.seed);
+  text += fmt::format("device    {}\n", file.profile);
+  for (const auto& fault : file.faults) {
+    text += fmt::format("fault     {}\n", faultfs::faults::to_text(fault));
+  }
+  text += fmt::format("seed      {:#x}\n", file.seed);
   const auto add_file = [&](const char* word, const std::optional<std::string>& name) {
     if (name) {
       text += fmt::format("{:<9} {}\n", word, *name);

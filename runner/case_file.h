@@ -8,6 +8,7 @@
 
 #include "faultfs/plan.h"
 #include "scenarios/command.h"
+#include "scenarios/device_faults.h"
 #include "scenarios/targets/config.h"
 
 namespace runner {
@@ -21,6 +22,7 @@ namespace runner {
 /// target    engine
 /// preset    squid
 /// device    ssd_4k_volatile
+/// fault     rot-on-read chance=1/50 seed=7
 /// seed      0x5d1c09e2
 /// do        put k7 64K
 /// do        put k7 64K
@@ -32,7 +34,8 @@ namespace runner {
 struct CaseFile {
   std::string scenario = "generated";
   scenarios::TargetConfig config;
-  std::string profile;  ///< name of a device profile
+  std::string profile;       ///< name of a device profile
+  scenarios::Faults faults;  ///< of the device, in the order in which requests meet them
   std::uint64_t seed = 0;
   std::vector<scenarios::Command> commands;  ///< empty: those of the named scenario
   faultfs::CrashPlan plan;

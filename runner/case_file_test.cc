@@ -11,6 +11,8 @@ scenario  generated
 target    engine
 preset    squid      # as the reference
 device    ssd_4k_volatile
+fault     rot-on-write disk=disk nth=3
+fault     eio   read chance=1/50
 seed      0x5d1c09e2
 
 do        put k1 40000
@@ -38,6 +40,8 @@ TEST(CaseFile, TextAndBackIsTheSame) {
   ASSERT_TRUE(parsed.has_value()) << parsed.error().message;
   EXPECT_EQ(parsed->config.preset, "squid");
   EXPECT_EQ(parsed->commands.size(), 3U);
+  ASSERT_EQ(parsed->faults.size(), 2U);
+  EXPECT_EQ(faultfs::faults::to_text(parsed->faults[1]), "eio read chance=1/50");
   EXPECT_EQ(parsed->plan.fates.size(), 2U);
   EXPECT_EQ(parsed->expect_property, "no_hodgepodge");
   auto again = parse_case(to_text(*parsed));
@@ -72,10 +76,16 @@ TEST(CaseFile, BadLinesAreNamed) {
             std::string::npos);
   EXPECT_NE(error_of(with("ssd_4k_volatile", "floppy")).find("floppy"), std::string::npos);
   EXPECT_NE(error_of(with("ssd_4k_volatile", "floppy")).find("ssd_4k_volatile"), std::string::npos);
-  EXPECT_NE(error_of(with("put k1 40000", "put k1 many")).find("line 8"), std::string::npos);
+  EXPECT_NE(error_of(with("put k1 40000", "put k1 many")).find("line 10"), std::string::npos);
   EXPECT_NE(error_of(with("preset    squid", "presto    squid")).find("presto"), std::string::npos);
   EXPECT_NE(error_of(with("lost", "forgotten")).find("forgotten"), std::string::npos);
   EXPECT_NE(error_of(with("target    engine", "target    memcached")).find("memcached"),
+            std::string::npos);
+  EXPECT_NE(error_of(with("nth=3", "nth=no")).find("line 6: fault word \"nth=no\" needs a number"),
+            std::string::npos);
+  EXPECT_NE(error_of(with("disk=disk", "disk=other")).find("no disk \"other\"; allowed: disk"),
+            std::string::npos);
+  EXPECT_NE(error_of(with("eio   read", "hold")).find("nobody does; allowed: latency"),
             std::string::npos);
   EXPECT_EQ(error_of(""), "it is empty; every plan begins with \"crash-plan 1\"");
 }

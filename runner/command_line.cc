@@ -17,6 +17,7 @@
 #include "runner/commit.h"
 #include "runner/device_commands.h"
 #include "runner/doctor.h"
+#include "runner/fault_options.h"
 #include "runner/paths.h"
 #include "runner/replay.h"
 #include "runner/target_list.h"
@@ -40,6 +41,7 @@ struct RunWords {
   std::string engine_process = "fresh";
   std::string slot, disk, seed, time, color = "auto";
   std::string json, junit;
+  std::vector<std::string> faults;
   bool no_overwrites = false, report_gates = false;
 };
 
@@ -80,6 +82,10 @@ void add_target_options(CLI::App& app, RunWords& words) {
   app.add_option("--profile", words.options.profile, "device profile (default: each in turn)");
   app.add_option(
       "--device", words.device, "memory, fuse (default: memory for the engine, fuse for others)");
+  app.add_option("--fault",
+                 words.faults,
+                 "what the device does wrong, such as \"rot-on-read chance=1/50\" (repeatable)")
+      ->allow_extra_args(false);
   app.add_option("--engine-process",
                  words.engine_process,
                  "engine on fuse: fresh (a process for each start), persistent (one for many)")
@@ -272,7 +278,10 @@ faultfs::Status read_words(RunWords& words) {
   if (auto status = check_paths(words); !status) {
     return status;
   }
-  return check_words(options);
+  if (auto status = check_words(options); !status) {
+    return status;
+  }
+  return read_faults(words.faults, options);
 }
 
 int run(RunWords& words, const ReportingSeam& reporting) {
@@ -324,7 +333,7 @@ std::string joined(int argc, const char* const* argv) {
   std::string text = "powercut";
   for (int at = 1; at < argc; ++at) {
     text += " ";
-    text += argv[at];
+    text += quoted(argv[at]);
   }
   return text;
 }
@@ -377,6 +386,7 @@ Examples
   powercut run --states 20000 --seed 7             the same states on every machine
   powercut run --preset squid --stop-at-first      see it find a hodgepodge
   powercut run --device fuse --time 10m --jobs 2   processes, signals and a real mount
+  powercut run --fault "rot-on-read chance=1/50"   and what the engine makes of bit rot
   powercut run --junit run.xml --json run.jsonl    for a CI server
 A case found in the last moments may be shrunk for a quarter of --time more.)"},
     {"replay", R"(

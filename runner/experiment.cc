@@ -16,16 +16,18 @@ Experiment::Experiment(Stage& stage, scenarios::Recording recording)
     : stage_(stage),
       recording_(std::move(recording)),
       model_(recording_.base, recording_.log, recording_.profile),
-      claimed_(properties::claimed(recording_.config, recording_.profile)),
+      claimed_(properties::claimed(recording_.config, recording_.profile, recording_.faults)),
       judge_(recording_, model_, claimed_) {}
 
+// NOLINTNEXTLINE(readability-function-size): on what, which cache, its device, and what it does.
 faultfs::Result<std::unique_ptr<Experiment>> Experiment::record(
     Stage& stage,
     const scenarios::TargetConfig& config,
     const faultfs::DeviceProfile& profile,
     std::uint64_t seed,
-    const std::vector<scenarios::Command>& commands) {
-  auto recording = scenarios::record(stage.target(), stage.rig(), config, seed, commands);
+    const std::vector<scenarios::Command>& commands,
+    const scenarios::Faults& faults) {
+  auto recording = scenarios::record(stage.target(), stage.rig(), config, seed, commands, faults);
   if (!recording) {
     return faultfs::fail(recording.error().message);
   }

@@ -22,13 +22,14 @@ struct StateResult {
 /// judge. `stage` must outlive it.
 class Experiment {
  public:
-  /// Runs `commands` and records them. Error: trouble of the world.
+  /// Runs `commands` on a device with `faults` and records them. Error: trouble of the world.
   [[nodiscard]] static faultfs::Result<std::unique_ptr<Experiment>> record(
       Stage& stage,
       const scenarios::TargetConfig& config,
       const faultfs::DeviceProfile& profile,
       std::uint64_t seed,
-      const std::vector<scenarios::Command>& commands);
+      const std::vector<scenarios::Command>& commands,
+      const scenarios::Faults& faults = {});
 
   /// Takes a recording made earlier (a case's kept log and base image).
   [[nodiscard]] static std::unique_ptr<Experiment> resume(Stage& stage,

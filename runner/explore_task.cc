@@ -117,12 +117,13 @@ class Exploration {
 
   bool record() {
     experiment_.reset();
-    auto made =
-        Experiment::record(*stage_, plan_.config, plan_.profile, plan_.seed, plan_.commands);
+    auto made = Experiment::record(
+        *stage_, plan_.config, plan_.profile, plan_.seed, plan_.commands, plan_.faults);
     if (!made) {
       return trouble(made.error().message);
     }
     experiment_ = std::move(*made);
+    count_faults(experiment_->recording().fault_states);
     return true;
   }
 
@@ -195,6 +196,7 @@ class Exploration {
       return trouble(state.error().message);
     }
     result_.covered += explorer.observed(state->reads);
+    count_faults(state->seen.fault_states);
     for (const auto& [gate, refusals] : state->seen.gate_refusals) {
       result_.gate_refusals[gate] += refusals;
     }
@@ -203,6 +205,19 @@ class Exploration {
     }
     count(state->judgement, plan);
     return true;
+  }
+
+  /// Counts by what was asked for: the seed may be this history's own.
+  void count_faults(const std::vector<faultfs::FaultState>& states) {
+    for (std::size_t at = 0; at < plan_.faults.size(); ++at) {
+      auto& count = result_.faults[plan_.faults_asked[at]];
+      const std::string text = faultfs::faults::to_text(plan_.faults[at]);
+      const auto state = std::ranges::find(states, text, &faultfs::FaultState::expression);
+      if (state != states.end()) {
+        count.matches += state->matches;
+        count.firings += state->firings;
+      }
+    }
   }
 
   /// Runs a state again that would be the first of its history to break a property.
@@ -276,6 +291,7 @@ class Exploration {
     failure.file.scenario = plan_.scenario;
     failure.file.config = plan_.config;
     failure.file.profile = plan_.profile.name;
+    failure.file.faults = plan_.faults;
     failure.file.seed = plan_.seed;
     failure.file.commands = plan_.commands;
     failure.file.plan = plan;
@@ -336,7 +352,10 @@ void from_json(const nlohmann::json& json, RawFailure& failure) {
 }
 
 void to_json(nlohmann::json& json, const ExploreResult& result) {
-  nlohmann::json properties = nlohmann::json::object();
+  nlohmann::json properties = nlohmann::json::object(), faults = nlohmann::json::object();
+  for (const auto& [asked, count] : result.faults) {
+    faults[asked] = {count.matches, count.firings};
+  }
   for (const auto& [name, count] : result.properties) {
     properties[name] = {count.holds, count.violated, count.undecided};
   }
@@ -350,6 +369,7 @@ void to_json(nlohmann::json& json, const ExploreResult& result) {
           {"properties", properties},
           {"undecided_why", result.undecided_why},
           {"gates", result.gate_refusals},
+          {"faults", faults},
           {"unexplored", result.unexplored},
           {"failures", result.failures},
           {"trouble", result.trouble},
@@ -368,6 +388,9 @@ void from_json(const nlohmann::json& json, ExploreResult& result) {
   result.undecided = json.at("undecided");
   for (const auto& [name, count] : json.at("properties").items()) {
     result.properties[name] = {count.at(0), count.at(1), count.at(2)};
+  }
+  for (const auto& [asked, count] : json.at("faults").items()) {
+    result.faults[asked] = {count.at(0), count.at(1)};
   }
   result.undecided_why = json.at("undecided_why").get<std::map<std::string, std::uint64_t>>();
   result.gate_refusals = json.at("gates").get<std::map<std::string, std::uint64_t>>();

@@ -28,6 +28,7 @@ struct ExploreResult {
   std::map<std::string, PropertyCount> properties;
   std::map<std::string, std::uint64_t> undecided_why;
   std::map<std::string, std::uint64_t> gate_refusals;
+  std::map<std::string, FaultCount> faults;  ///< by the words in which they were asked for
   std::vector<std::string> unexplored;
   std::vector<RawFailure> failures;  ///< the first of each property
   std::string trouble;               ///< the world's; the history counts as undecided

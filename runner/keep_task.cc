@@ -44,6 +44,7 @@ class Keeper {
     case_.commit = options.commit;
     case_.device_used = to_text(stage_options.device);
     case_.commands_before = commands_of(failure.file).size();
+    case_.faults_before = failure.file.faults.size();
     case_.fates_before = failure.file.plan.fates.size();
     deterministic_ = failure.file.config.target == "engine";
     deadline_ = std::chrono::steady_clock::now() +
@@ -106,12 +107,14 @@ class Keeper {
     options.isolate = isolate;
     options.states_per_search = cost_of(deterministic_, device, isolate).states_per_search;
     options.deadline = deadline_;
-    return std::make_unique<Prober>(options,
-                                    raw_.file.config,
-                                    profile_,
-                                    raw_.file.seed,
-                                    raw_.file.expect_property,
-                                    std::move(recording));
+    auto prober = std::make_unique<Prober>(options,
+                                           raw_.file.config,
+                                           profile_,
+                                           raw_.file.seed,
+                                           raw_.file.expect_property,
+                                           std::move(recording));
+    prober->put_faults(case_.file.faults);
+    return prober;
   }
 
   faultfs::Status shrink_and_replay() {
@@ -147,6 +150,7 @@ class Keeper {
     }
     const auto commands = commands_;
     const auto plan = plan_;
+    const auto faults = case_.file.faults;
     if (auto status = shrink_with(*memory, cost_of(true, DeviceKind::memory, true)); !status) {
       return fail(status.error().message);
     }
@@ -159,6 +163,8 @@ class Keeper {
     if (!confirmed || !*confirmed) {
       commands_ = commands;
       plan_ = plan;
+      case_.file.faults = faults;
+      (*prober)->put_faults(faults);
     }
     return confirmed;
   }
@@ -172,6 +178,7 @@ class Keeper {
     }
     commands_ = shrunk->commands;
     plan_ = shrunk->plan;
+    case_.file.faults = prober.faults();
     case_.each_fate_needed = shrunk->each_fate_needed;
     case_.not_shrunk =
         shrunk->finished ? "" : fmt::format("stopped after {} crash states", shrunk->states);
@@ -323,6 +330,7 @@ class Keeper {
     auto profile = faultfs::find_profile(raw_.file.profile);
     Prober prober(
         {on_fuse, false, 0}, raw_.file.config, *profile, raw_.file.seed, raw_.file.expect_property);
+    prober.put_faults(case_.file.faults);
     auto broken = prober.breaks(commands_, plan_);
     if (!broken) {
       return "not confirmed on fuse: " + broken.error().message;
@@ -404,6 +412,7 @@ void to_json(nlohmann::json& json, const FailureCase& failure) {
           {"key", violation.key},
           {"commands_before", failure.commands_before},
           {"fates_before", failure.fates_before},
+          {"faults_before", failure.faults_before},
           {"each_fate_needed", failure.each_fate_needed},
           {"not_shrunk", failure.not_shrunk},
           {"order", {failure.order_first, failure.order_later}},
@@ -430,6 +439,7 @@ void from_json(const nlohmann::json& json, FailureCase& failure) {
       words.at(0), words.at(1), words.at(2), words.at(3), json.at("key"), words.at(4)};
   failure.commands_before = json.at("commands_before");
   failure.fates_before = json.at("fates_before");
+  failure.faults_before = json.at("faults_before");
   failure.each_fate_needed = json.at("each_fate_needed");
   failure.not_shrunk = json.at("not_shrunk");
   failure.order_first = json.at("order").at(0);

@@ -33,6 +33,14 @@ bool same_target(const scenarios::TargetConfig& a, const scenarios::TargetConfig
          a.without_gates == b.without_gates;
 }
 
+/// A case of a faulty device says nothing about a run without that fault.
+bool has_faults_of(const CampaignOptions& options, const CaseFile& file) {
+  const auto faults = faults_of(options);
+  return std::ranges::all_of(file.faults, [&](const auto& fault) {
+    return std::ranges::any_of(faults, [&](const auto& it) { return it.fault == fault.fault; });
+  });
+}
+
 }  // namespace
 
 std::vector<KnownCase> failing_cases(const CampaignOptions& options) {
@@ -43,7 +51,8 @@ std::vector<KnownCase> failing_cases(const CampaignOptions& options) {
   for (const auto& run : runs) {
     for (const auto& directory : sorted_entries(run)) {
       auto file = load_case(directory / "plan.txt");
-      if (!file || !file->expect_violated || !same_target(file->config, options.config)) {
+      if (!file || !file->expect_violated || !same_target(file->config, options.config) ||
+          !has_faults_of(options, *file)) {
         continue;
       }
       if (!texts.insert(to_text(*file)).second) {

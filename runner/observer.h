@@ -39,7 +39,7 @@ struct FailureCase {
   scenarios::Examination seen;      ///< of the shrunk case
   properties::Violation violation;  ///< the first
   std::vector<properties::Violation> others;
-  std::size_t commands_before = 0, fates_before = 0;  ///< before shrinking
+  std::size_t commands_before = 0, fates_before = 0, faults_before = 0;  ///< before shrinking
   bool each_fate_needed = false;  ///< undoing any one makes the claim hold (checked)
   std::string
       not_shrunk;  ///< why shrinking did not run, or stopped early; empty: it came to its end
@@ -65,6 +65,11 @@ struct PropertyCount {
   std::uint64_t holds = 0, violated = 0, undecided = 0;
 };
 
+/// What a fault of the device came to, in histories and after cuts.
+struct FaultCount {
+  std::uint64_t matches = 0, firings = 0;
+};
+
 /// What crash states cost.
 struct Cost {
   double cpu_seconds = 0;              ///< of the workers and of what they started
@@ -84,6 +89,7 @@ struct RunSummary {
   std::map<std::string, std::map<std::string, PropertyCount>> properties_by_profile;
   std::map<std::string, std::uint64_t> undecided_why;  ///< reason → count
   std::map<std::string, std::uint64_t> gate_refusals;
+  std::map<std::string, FaultCount> faults;  ///< as asked for
   std::map<std::string, std::uint64_t> states_by_profile;
   std::vector<std::string> not_explored;
   std::vector<std::string> notes;  ///< "memory device only: /dev/fuse …"

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::array<const char*, 3> allocators = {"lowest_first", "lifo", "random"};
 constexpr std::array<std::uint32_t, 2> slot_sizes = {4096, 16384};
-constexpr std::uint64_t commands_part = 1;
+constexpr std::uint64_t commands_part = 1, faults_part = 3;
 /// A store that writes in a circle overwrites nothing before it is full, and then what is oldest:
 /// that must still be wanted, so most keys are put once.
 constexpr std::uint32_t circle_commands_max = 48, circle_keys = 32, circle_states = 48;
@@ -29,6 +29,19 @@ class Odometer {
  private:
   std::uint64_t left_;
 };
+
+/// Faults that draw do so differently in each history, unless the user gave them a seed.
+void add_faults(const scenarios::Faults& faults, HistoryPlan& plan) {
+  constexpr std::uint64_t seeds = 1'000'000;  // short to read
+  for (auto fault : faults) {
+    plan.faults_asked.push_back(faultfs::faults::to_text(fault));
+    const bool draws = fault.chance != fault.out_of || fault.fault.starts_with("rot-");
+    if (draws && fault.seed == 1) {
+      fault.seed = 1 + faultfs::mix(plan.seed, faults_part + plan.faults.size()) % seeds;
+    }
+    plan.faults.push_back(std::move(fault));
+  }
+}
 
 }  // namespace
 
@@ -80,12 +93,14 @@ void plan_commands(const CampaignOptions& options,
                    const scenarios::Traits& traits,
                    HistoryPlan& plan) {
   const auto& named = scenarios::named_scenarios();
+  add_faults(options.faults, plan);
   if (options.scenario != "generated") {
     for (std::size_t at = 0; at < named.size(); ++at) {
       if (options.scenario == named[at].name ||
           (options.scenario == "all" && plan.index % (2 * named.size()) == at)) {
         plan.scenario = named[at].name;
         plan.commands = named[at].commands;
+        add_faults(named[at].faults, plan);
         return;
       }
     }
@@ -102,6 +117,16 @@ void plan_commands(const CampaignOptions& options,
     generate.keys = circle_keys;
   }
   plan.commands = scenarios::generate(faultfs::mix(plan.seed, commands_part), generate);
+}
+
+scenarios::Faults faults_of(const CampaignOptions& options) {
+  scenarios::Faults faults = options.faults;
+  for (const auto& scenario : scenarios::named_scenarios()) {
+    if (options.scenario == scenario.name) {
+      faults.insert(faults.end(), scenario.faults.begin(), scenario.faults.end());
+    }
+  }
+  return faults;
 }
 
 std::uint32_t states_per_history(const CampaignOptions& options) {

@@ -18,6 +18,7 @@ struct CampaignOptions {
   scenarios::TargetConfig config;  ///< allocator, policy empty: vary; see the flags below
   bool vary_slot = true;           ///< engine: slot sizes in turn; otherwise `config.slot_bytes`
   std::string profile;  ///< empty: every profile in turn (targets but the engine: every honest one)
+  scenarios::Faults faults;  ///< of the device, in every history; beside those of its scenario
   DeviceKind device = DeviceKind::memory;
   bool persistent_engine = false;  ///< engine on fuse: one process for many lives
   std::string explorer = "mixed";
@@ -48,6 +49,8 @@ struct HistoryPlan {
   faultfs::DeviceProfile profile;
   std::uint64_t seed = 0;
   std::vector<scenarios::Command> commands;
+  scenarios::Faults faults;               ///< those that draw have a seed of this history
+  std::vector<std::string> faults_asked;  ///< the same, in the words of the user
 };
 
 /// The profiles a campaign goes through.
@@ -61,6 +64,10 @@ struct HistoryPlan {
 void plan_commands(const CampaignOptions& options,
                    const scenarios::Traits& traits,
                    HistoryPlan& plan);
+
+/// The faults of every history of this campaign: the user's, and those of a scenario that is asked
+/// for by name.
+[[nodiscard]] scenarios::Faults faults_of(const CampaignOptions& options);
 
 /// Crash states given to each history.
 [[nodiscard]] std::uint32_t states_per_history(const CampaignOptions& options);

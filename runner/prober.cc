@@ -98,6 +98,7 @@ Prober::Prober(ProberOptions options,
       property_(std::move(property)) {
   if (recording) {
     failing_.commands = recording->commands;
+    failing_.faults = faults_ = recording->faults;
     auto stage = Stage::create(config_, profile_, options_.stage);
     if (stage) {
       stage_ = std::move(*stage);
@@ -112,9 +113,14 @@ bool Prober::deterministic() const {
   return !stage_ || stage_->target().traits().deterministic;
 }
 
+bool Prober::is_of(const Recorded& recorded,
+                   const std::vector<scenarios::Command>& commands) const {
+  return recorded.experiment && commands == recorded.commands && faults_ == recorded.faults;
+}
+
 faultfs::Result<Experiment*> Prober::experiment(const std::vector<scenarios::Command>& commands) {
   for (const Recorded* known : {&failing_, &trial_}) {
-    if (known->experiment && commands == known->commands) {
+    if (is_of(*known, commands)) {
       return known->experiment.get();
     }
   }
@@ -126,17 +132,17 @@ faultfs::Result<Experiment*> Prober::experiment(const std::vector<scenarios::Com
     stage_ = std::move(*stage);
   }
   trial_.experiment.reset();
-  auto made = Experiment::record(*stage_, config_, profile_, seed_, commands);
+  auto made = Experiment::record(*stage_, config_, profile_, seed_, commands, faults_);
   if (!made) {
     return faultfs::fail(made.error().message);
   }
-  trial_ = {commands, std::move(*made)};
+  trial_ = {commands, faults_, std::move(*made)};
   return trial_.experiment.get();
 }
 
 Hint Prober::found(const std::vector<scenarios::Command>& commands,
                    const faultfs::CrashPlan& plan) {
-  if (commands != failing_.commands || !failing_.experiment) {
+  if (!is_of(failing_, commands)) {
     failing_ = std::move(trial_);
     trial_ = {};
   }
@@ -163,8 +169,7 @@ faultfs::Result<bool> Prober::breaks_here(Experiment& experiment, const faultfs:
 }
 
 bool Prober::dies_recording(const std::vector<scenarios::Command>& commands) {
-  const bool known = (failing_.experiment && commands == failing_.commands) ||
-                     (trial_.experiment && commands == trial_.commands);
+  const bool known = is_of(failing_, commands) || is_of(trial_, commands);
   if (!options_.isolate || known) {
     return false;
   }
@@ -180,7 +185,8 @@ bool Prober::dies_recording(const std::vector<scenarios::Command>& commands) {
 
 // NOLINTNEXTLINE(readability-function-cognitive-complexity): three ways to look, one after another.
 faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios::Command>& commands,
-                                                    const Hint& hint) {
+                                                    const Hint& hint,
+                                                    std::uint64_t states_max) {
   if (dies_recording(commands)) {
     return std::optional<Hint>();
   }
@@ -208,7 +214,7 @@ faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios:
     }
   }
   // Then near states: few deviations everywhere, and a random sample.
-  std::uint64_t left = options_.states_per_search;
+  std::uint64_t left = std::min(options_.states_per_search, states_max);
   for (const char* name : {"bounded", "mixed"}) {
     ExplorerOptions explorer_options;
     explorer_options.name = name;

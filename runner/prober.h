@@ -46,10 +46,17 @@ class Prober {
   Prober(Prober&&) = delete;
   Prober& operator=(Prober&&) = delete;
 
+  /// From now on the device has these faults. At first it has none, or those of the recording
+  /// given.
+  void put_faults(scenarios::Faults faults) { faults_ = std::move(faults); }
+  [[nodiscard]] const scenarios::Faults& faults() const { return faults_; }
+
   /// A crash state of `commands` that breaks the property, with the size of its log; none where the
-  /// search finds none.
+  /// search, of `states_max` states at most, finds none.
   [[nodiscard]] faultfs::Result<std::optional<Hint>> search(
-      const std::vector<scenarios::Command>& commands, const Hint& hint);
+      const std::vector<scenarios::Command>& commands,
+      const Hint& hint,
+      std::uint64_t states_max = UINT64_MAX);
 
   /// True when `plan` is legal for the recording of `commands` and breaks the property.
   [[nodiscard]] faultfs::Result<bool> breaks(const std::vector<scenarios::Command>& commands,
@@ -66,11 +73,19 @@ class Prober {
   [[nodiscard]] std::uint64_t states() const { return states_; }
 
  private:
+  struct Recorded {
+    std::vector<scenarios::Command> commands;
+    scenarios::Faults faults;
+    std::unique_ptr<Experiment> experiment;
+  };
   [[nodiscard]] bool deterministic() const;
   /// Remembers the experiment of `commands`, in which `plan` breaks the property.
   Hint found(const std::vector<scenarios::Command>& commands, const faultfs::CrashPlan& plan);
   faultfs::Result<bool> breaks_here(Experiment& experiment, const faultfs::CrashPlan& plan);
   [[nodiscard]] bool late() const;
+  /// `recorded` is of these commands, and of the faults there are now.
+  [[nodiscard]] bool is_of(const Recorded& recorded,
+                           const std::vector<scenarios::Command>& commands) const;
   [[nodiscard]] bool dies_recording(const std::vector<scenarios::Command>& commands);
 
   ProberOptions options_;
@@ -78,11 +93,8 @@ class Prober {
   faultfs::DeviceProfile profile_;
   std::uint64_t seed_;
   std::string property_;
+  scenarios::Faults faults_;
   std::unique_ptr<Stage> stage_;
-  struct Recorded {
-    std::vector<scenarios::Command> commands;
-    std::unique_ptr<Experiment> experiment;
-  };
   Recorded failing_;  ///< the last one in which a search succeeded, or the one given
   Recorded trial_;
   std::uint64_t states_ = 0;

@@ -189,6 +189,11 @@ TEST_F(Refusals, WordsOfACampaign) {
   expect_run({"--jobs", "0"}, 2, "--jobs");
   expect_run({"--states-per-history", "-1"}, 2, "--states-per-history");
   expect_run({"--color", "clown"}, 2, "--color");
+  expect_run(
+      {"--fault", "clown"}, 2, "--fault \"clown\": there is no fault \"clown\"; allowed: eio");
+  expect_run({"--fault", "eio nth=no"}, 2, "\"nth=no\" needs a number from 1 on");
+  expect_run({"--fault", "eio disk=other"}, 2, "there is no disk \"other\"; allowed: disk");
+  expect_run({"--fault", "stall"}, 2, "waits until somebody releases it");
   expect_run({"--nonsense"}, 2, "--nonsense");
   expect_run({"--program", "/no/such"}, 2, "--program is for --device fuse");
   expect_run({"--target", "squid", "--program", "/no/such"}, 3, "/no/such cannot be executed");

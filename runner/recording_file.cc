@@ -235,6 +235,7 @@ faultfs::Result<scenarios::Recording> load_recording(const CaseFile& file,
   recording.config = file.config;
   recording.seed = file.seed;
   recording.commands = file.commands;
+  recording.faults = file.faults;
   auto profile = faultfs::find_profile(file.profile);
   auto log = faultfs::WriteLog::load(directory / *file.log_file);
   auto base = load_base(file, directory);

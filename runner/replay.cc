@@ -88,7 +88,8 @@ class Replayer {
       experiment_ = Experiment::resume(*stage_, std::move(*recording));
       return {};
     }
-    auto made = Experiment::record(*stage_, file_.config, *profile, file_.seed, commands_of(file_));
+    auto made = Experiment::record(
+        *stage_, file_.config, *profile, file_.seed, commands_of(file_), file_.faults);
     if (!made) {
       return faultfs::fail(made.error().message);
     }

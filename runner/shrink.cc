@@ -39,6 +39,32 @@ class Shrinker {
     return {};
   }
 
+  /// Fewer faults, and simpler ones.
+  faultfs::Status shrink_faults() {
+    for (std::size_t at = prober_.faults().size(); at-- > 0 && !bounded();) {
+      scenarios::Faults fewer = prober_.faults();
+      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(at));
+      auto dropped = accept_faults(std::move(fewer));
+      if (!dropped) {
+        return faultfs::fail(dropped.error().message);
+      }
+      bool accepted = *dropped;
+      for (const auto& simple : accepted ? scenarios::Faults() : simpler(prober_.faults()[at])) {
+        if (accepted || bounded()) {
+          break;
+        }
+        scenarios::Faults candidate = prober_.faults();
+        candidate[at] = simple;
+        auto done = accept_faults(std::move(candidate));
+        if (!done) {
+          return faultfs::fail(done.error().message);
+        }
+        accepted = *done;
+      }
+    }
+    return {};
+  }
+
   faultfs::Status shrink_plan() {
     each_needed_ = false;
     bool smaller = true;
@@ -66,6 +92,35 @@ class Shrinker {
  private:
   [[nodiscard]] bool bounded() const {
     return prober_.states() >= options_.states_max || std::chrono::steady_clock::now() >= deadline_;
+  }
+
+  /// `fault` fired once only, as early as may be, and at no matter what; simplest first. What draws
+  /// becomes what does not.
+  static scenarios::Faults simpler(const faultfs::faults::Expression& fault) {
+    constexpr std::uint64_t early = 16;
+    scenarios::Faults simple;
+    auto once = fault;
+    once.every = once.times = once.chance = once.out_of = 1;
+    for (once.nth = 1; once.nth <= early; ++once.nth) {
+      if (once == fault) {
+        return simple;  // those that follow fire later
+      }
+      simple.push_back(once);
+    }
+    return simple;
+  }
+
+  faultfs::Result<bool> accept_faults(scenarios::Faults candidate) {
+    const scenarios::Faults before = prober_.faults();
+    prober_.put_faults(std::move(candidate));
+    constexpr std::uint64_t states = 100;  // the log is much the same: near states will do
+    auto found = prober_.search(commands_, failing_, states);
+    if (!found || !*found) {
+      prober_.put_faults(before);
+      return found ? faultfs::Result<bool>(false) : faultfs::fail(found.error().message);
+    }
+    failing_ = **found;
+    return true;
   }
 
   faultfs::Result<bool> accept_commands(Commands candidate) {
@@ -277,6 +332,9 @@ faultfs::Result<Shrunk> shrink(Prober& prober,
   Shrinker shrinker(prober, std::move(commands), failing, options);
   if (!keep_commands) {
     if (auto status = shrinker.shrink_commands(); !status) {
+      return faultfs::fail(status.error().message);
+    }
+    if (auto status = shrinker.shrink_faults(); !status) {
       return faultfs::fail(status.error().message);
     }
   }

@@ -21,6 +21,7 @@ struct Shrunk {
 };
 
 /// Makes a failing case smaller and keeps it failing: commands are dropped and sizes cut, then
+/// faults are dropped or made to fire once (`prober.faults()` are those that are left), then
 /// fates are dropped or made whole, then sectors, then the crash point moves earlier. Each accepted
 /// step was seen to break the property, so the result never passes. `log_size` is that of the log
 /// `plan` belongs to. `keep_commands`: only the plan shrinks (a kept recording cannot be made

@@ -145,6 +145,7 @@ bool Examiner::alive(const Reply& reply, std::string_view what, Examination& see
 faultfs::Result<bool> Examiner::start(std::string_view when, Examination& seen) {
   enter(CostPart::start);
   ++starts_;
+  device_.mark(fmt::format("recovery {}", starts_));
   const std::uint64_t seed =
       faultfs::mix(faultfs::mix(recording_.seed, seed_part + options_.seed), starts_);
   const auto start = start_and_rebuild(target_, seed, geometry_, true);
@@ -159,6 +160,7 @@ faultfs::Result<bool> Examiner::start(std::string_view when, Examination& seen) 
     seen.start_detail = fmt::format("{}: {}", when, start->reply.detail);
     return false;
   }
+  device_.mark(fmt::format("recovered {}", starts_));
   seen.recovery_ended = seen.recovery_ended && start->recovery_ended;
   return start->recovery_ended;
 }
@@ -204,6 +206,7 @@ bool Examiner::put(const Step& step, Examination& seen) {
 
 bool Examiner::run_traffic(Examination& seen) {
   enter(CostPart::traffic);
+  device_.mark("traffic");
   const Traits traits = target_.traits();
   const auto steps = traffic_script(options_.seed % traffic_scripts, keys_, geometry_);
   for (const Step& step : steps) {
@@ -262,6 +265,7 @@ faultfs::Status Examiner::run(Examination& seen) {
     going = up && *up && read_all(seen.after_last_restart, seen);
   }
   end_life(seen);
+  seen.fault_states = device_.faults();
   enter(CostPart::other);
   return up ? faultfs::Status{} : tl::unexpected(up.error());
 }
@@ -277,7 +281,11 @@ faultfs::Result<Examination> examine(Target& target,
                                      const ExamineOptions& options) {
   Examination seen;
   seen.point = point;
-  rig.device.power_on(std::move(disks));
+  if (const faultfs::Status ready =
+          power_on_with(rig.device, std::move(disks), recording.faults, FaultsFor::examination);
+      !ready) {
+    return tl::unexpected(ready.error());
+  }
   rig.device.record(false);
   BodyLibrary own;
   BodyLibrary& bodies = recording.bodies ? *recording.bodies : own;

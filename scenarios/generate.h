@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "scenarios/command.h"
+#include "scenarios/device_faults.h"
 #include "scenarios/targets/target.h"
 
 namespace scenarios {
@@ -29,6 +30,7 @@ struct GenerateOptions {
 struct NamedScenario {
   std::string name;   ///< overwrite_during_wrap
   std::string story;  ///< one or two sentences
+  Faults faults;      ///< `fault` lines: what the device does wrong
   std::vector<Command> commands;
 };
 

@@ -88,6 +88,8 @@ class Recorder {
   faultfs::Status reformat(std::uint32_t slot_bytes);
   faultfs::Status power_cut(const Command& command);
   void stop_cleanly();
+  [[nodiscard]] bool killed_by_fault() const;
+  faultfs::Status restart_killed();
 
   Target& target_;
   faultfs::Device& device_;
@@ -98,7 +100,9 @@ class Recorder {
   std::vector<Upload> uploads_;
   std::uint32_t slot_bytes_ = 0;  ///< 0: as configured
   std::uint32_t starts_ = 0;
-  bool over_ = false;  ///< the target is gone and did not come back
+  bool may_be_killed_ = false;    ///< a fault kills the cache
+  std::uint64_t kills_seen_ = 0;  ///< by faults, and answered with a restart
+  bool over_ = false;             ///< the target is gone and did not come back
 };
 
 std::string Recorder::name(const Operation& operation) const {
@@ -124,6 +128,9 @@ std::size_t Recorder::begin_operation(OperationKind kind, Key key) {
 /// Notes the answer; true when it was yes.
 bool Recorder::end_operation(std::size_t index, const Reply& reply) {
   Operation& operation = history_.operations[index];
+  if (killed_by_fault()) {
+    return false;  // nobody is there to hear an answer: in flight for ever
+  }
   if (!answered(reply, name(operation))) {
     return false;
   }
@@ -137,6 +144,9 @@ bool Recorder::end_operation(std::size_t index, const Reply& reply) {
 bool Recorder::answered(const Reply& reply, std::string_view what) {
   if (reply.outcome != Outcome::lost) {
     return true;
+  }
+  if (killed_by_fault()) {
+    return false;
   }
   over_ = true;
   recording_.death = target_.death();
@@ -214,7 +224,7 @@ void Recorder::abort_upload(Key key) {
   const Reply reply = target_.abort_put(key);
   forget_upload(key);
   operation.aborted = !whole;
-  if (answered(reply, name(operation)) && !whole) {
+  if (!killed_by_fault() && answered(reply, name(operation)) && !whole) {
     operation.ended = device_.log_size();
     device_.mark(name(operation) + " aborted");
   }
@@ -319,6 +329,9 @@ faultfs::Status Recorder::start(std::string_view after, bool to_end) {
     return tl::unexpected(start.error());
   }
   const std::string what = fmt::format("start {} after {}", starts_, after);
+  if (killed_by_fault()) {
+    return {};
+  }
   if (answered(start->reply, what) && start->reply.outcome == Outcome::refused) {
     over_ = true;
     recording_.trouble = fmt::format("{}: {}", what, start->reply.detail);
@@ -409,34 +422,67 @@ faultfs::Status Recorder::run_one(const Command& command) {
   }
 }
 
+/// A fault killed the cache since this was last dealt with. In memory the process is this one: then
+/// all its handles are fenced instead.
+bool Recorder::killed_by_fault() const {
+  return may_be_killed_ && kills_by_faults(device_) > kills_seen_;
+}
+
+/// As the command `kill`, but that the device chose the moment. Restarts may be killed too.
+faultfs::Status Recorder::restart_killed() {
+  constexpr int restarts_max = 100;
+  faultfs::Status status;
+  for (int restarts = 0; status && !over_ && killed_by_fault(); ++restarts) {
+    if (restarts == restarts_max) {
+      return faultfs::fail(
+          "a fault kills the cache at each of its starts; allowed: kill-client "
+          "with nth=, times=, chance= or mark=");
+    }
+    kills_seen_ = kills_by_faults(device_);
+    device_.mark("kill");
+    target_.kill();
+    device_.fence();
+    status = start("kill by a fault", true);
+  }
+  return status;
+}
+
 faultfs::Status Recorder::run() {
   const Geometry first = geometry(recording_.config);
   history_.capacity_bytes = std::uint64_t{first.units} * first.unit_bytes;
   history_.unit_bytes = first.unit_bytes;
   history_.unit_overhead = first.unit_overhead;
-  device_.power_on(recording_.base);
   device_.record(true);
-  faultfs::Status status = start("blank disks", true);
+  faultfs::Status status =
+      power_on_with(device_, recording_.base, recording_.faults, FaultsFor::history);
+  may_be_killed_ = std::ranges::any_of(recording_.faults, kills);
+  status = status ? start("blank disks", true) : status;
+  status = status ? restart_killed() : status;
   for (std::size_t i = 0; i < recording_.commands.size() && status && !over_; ++i) {
     status = run_one(recording_.commands[i]);
+    status = status ? restart_killed() : status;
   }
   recording_.log = device_.log();
+  recording_.fault_states = device_.faults();
   target_.kill();
   return status;
 }
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-function-size): which cache, on what, how set up, what it does.
 faultfs::Result<Recording> record(Target& target,
                                   const Rig& rig,
                                   const TargetConfig& config,
                                   std::uint64_t seed,
-                                  const std::vector<Command>& commands) {
+                                  const std::vector<Command>& commands,
+                                  const Faults& faults) {
   Recording recording;
   recording.config = config;
   recording.profile = rig.device.profile();
   recording.seed = seed;
   recording.commands = commands;
+  recording.faults = faults;
   recording.bodies = std::make_shared<BodyLibrary>();
   for (const faultfs::DiskSpec& disk : rig.device.disks()) {
     recording.base.emplace_back(disk.size_bytes);

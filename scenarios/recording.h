@@ -10,6 +10,7 @@
 #include "scenarios/body_library.h"
 #include "scenarios/command.h"
 #include "scenarios/cost_clock.h"
+#include "scenarios/device_faults.h"
 #include "scenarios/history.h"
 
 namespace scenarios {
@@ -20,9 +21,12 @@ struct Recording {
   faultfs::DeviceProfile profile;
   std::uint64_t seed = 0;
   std::vector<Command> commands;
+  Faults faults;  ///< of the device, in the history and after each cut
+  /// What they did while the history ran.
+  std::vector<faultfs::FaultState> fault_states;
   History history;
   std::vector<faultfs::Image> base;       ///< the disks when the last segment began
-  faultfs::WriteLog log;                  ///< of the last segment
+  faultfs::WriteLog log;                  ///< of the last segment: what the device did
   std::vector<Reading> readings;          ///< of the gets during the run
   std::vector<std::uint32_t> reading_at;  ///< log size at each reading
   std::optional<Death> death;             ///< the target died during the run by itself
@@ -32,12 +36,14 @@ struct Recording {
 };
 
 /// Runs `commands` on `target` over the rig's device, from blank disks, and records. Marks
-/// ("put#3 k7 begin", …) go into the log. Error: trouble of the world only.
+/// ("put#3 k7 begin", …) go into the log. Error: trouble of the world, or a fault that does not
+/// fit the device.
 [[nodiscard]] faultfs::Result<Recording> record(Target& target,
                                                 const Rig& rig,
                                                 const TargetConfig& config,
                                                 std::uint64_t seed,
-                                                const std::vector<Command>& commands);
+                                                const std::vector<Command>& commands,
+                                                const Faults& faults = {});
 
 /// What was seen of one crash state. Phases that were not reached (the target died, the rebuild did
 /// not end) or not asked for are empty.
@@ -54,6 +60,7 @@ struct Examination {
   std::optional<Structure> structure_after_traffic;
   std::vector<Reading> after_last_restart;  ///< killed once more after the traffic
   std::optional<Death> death;
+  std::vector<faultfs::FaultState> fault_states;  ///< what the device's faults did
   std::vector<std::pair<std::string, std::uint64_t>> gate_refusals;  ///< of all its lives, summed
 };
 

@@ -8,9 +8,17 @@ namespace scenarios {
 
 namespace {
 
+constexpr std::string_view fault_word = "fault ";
+
 void add_story(std::string_view line, std::string& story) {
   line.remove_prefix(std::min(line.find_first_not_of("# "), line.size()));
   story += fmt::format("{}{}", story.empty() ? "" : " ", line);
+}
+
+void add_fault(std::string_view line, NamedScenario& scenario) {
+  const auto fault = faultfs::faults::parse_expression(line);
+  POWERCUT_CHECK(fault.has_value(), "{}.scenario: {}", scenario.name, fault.error().message);
+  scenario.faults.push_back(*fault);
 }
 
 void add_command(std::string_view line, NamedScenario& scenario) {
@@ -28,6 +36,8 @@ NamedScenario parsed(const NamedText& named) {
     const std::string_view line = rest.substr(0, end);
     if (line.starts_with('#')) {
       add_story(line, scenario.story);
+    } else if (line.starts_with(fault_word)) {
+      add_fault(line.substr(fault_word.size()), scenario);
     } else if (!line.empty()) {
       add_command(line, scenario);
     }
