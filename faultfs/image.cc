@@ -230,6 +230,15 @@ void Image::write_zeros(std::uint64_t offset_bytes, std::uint64_t size_bytes) {
   });
 }
 
+void Image::grow_to(std::uint64_t size_bytes) {
+  POWERCUT_CHECK(size_bytes >= size_bytes_, "{} of a disk of {}", size_bytes, size_bytes_);
+  size_bytes_ = size_bytes;
+  leaves_.resize((size_bytes + leaf_bytes - 1) / leaf_bytes);
+  version_ = fresh_version();
+  origin_version_ = 0;  // no disk of this size was the origin
+  replaced_.clear();
+}
+
 void Image::copy_range(const Image& from, std::uint64_t offset_bytes, std::uint64_t size_bytes) {
   POWERCUT_CHECK(
       from.size_bytes_ == size_bytes_, "disks of {} and {} bytes", from.size_bytes_, size_bytes_);

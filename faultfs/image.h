@@ -30,6 +30,9 @@ class Image {
 
   [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
 
+  /// The same disk with zeros behind it, up to `size_bytes`; not less than it has.
+  void grow_to(std::uint64_t size_bytes);
+
   /// Copies [offset, offset + into.size()) out. The range must lie inside the disk (checked).
   void read(std::uint64_t offset_bytes, MutableByteView into) const;
 

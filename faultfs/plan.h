@@ -35,7 +35,7 @@ enum class FateKind {
 struct Fate {
   std::uint32_t write = 0;  ///< entry number
   FateKind kind = FateKind::kept;
-  std::vector<std::uint32_t> sectors;  ///< torn, garbled: ascending
+  std::vector<std::uint32_t> sectors = {};  ///< torn, garbled: ascending
   std::uint32_t tear_bytes = 0;  ///< torn: when > 0, the sector after the last listed one holds
                                  ///< this many new bytes, then old ones
   std::uint64_t to_offset_bytes = 0;  ///< misdirected: a multiple of the sector size

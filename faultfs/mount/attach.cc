@@ -134,28 +134,27 @@ void no_more_kept_from_forks(int fuse) {
   std::erase(kept().descriptors, fuse);
 }
 
-Result<int> attach(const std::filesystem::path& directory,
-                   bool allow_other,
-                   bool& needs_privilege) {
+Result<int> attach(const MountOptions& wanted, bool& needs_privilege) {
   needs_privilege = false;
   Result<int> fuse = open_fuse();
   if (!fuse) {
     return fuse;
   }
-  const std::string options = fmt::format("fd={},rootmode=40000,user_id={},group_id={}{}",
+  const std::string options = fmt::format("fd={},rootmode=40000,user_id={},group_id={}{}{}",
                                           *fuse,
                                           geteuid(),
                                           getegid(),
-                                          allow_other ? ",allow_other" : "");
+                                          wanted.allow_other ? ",allow_other" : "",
+                                          wanted.check_permissions ? ",default_permissions" : "");
   constexpr unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOATIME;
-  if (::mount("powercut", directory.c_str(), "fuse.powercut", flags, options.c_str()) != 0) {
+  if (::mount("powercut", wanted.directory.c_str(), "fuse.powercut", flags, options.c_str()) != 0) {
     const int error = errno;
     close(*fuse);
     needs_privilege = error == EPERM;
     return fail(
         fmt::format("{}: cannot mount a FUSE device here: {}; allowed: an existing "
                     "directory, with the right to mount (root, or a user namespace)",
-                    directory.string(),
+                    wanted.directory.string(),
                     reason(error)));
   }
   return fuse;

@@ -1,6 +1,6 @@
 // One mount: one session, one serving thread. How it ends, whoever dies first:
 //
-//   1. The device is cut, so nothing that still arrives changes it.
+//   1. The device (or tree) is cut, so nothing that still arrives changes it.
 //   2. The mount point is unmounted, lazily when files are open in it. The server still answers.
 //   3. When files are open, the connection is aborted (as root): every client that waits, now or
 //      later, gets ENOTCONN or ECONNABORTED, also one that is stopped when it goes on. Without
@@ -40,6 +40,7 @@
 #include "faultfs/base/check.h"
 #include "faultfs/mount/attach.h"
 #include "faultfs/mount/operations.h"
+#include "faultfs/mount/served.h"
 
 namespace faultfs::mount {
 namespace {
@@ -66,14 +67,15 @@ struct SessionEnd {
 };
 using Session = std::unique_ptr<fuse_session, SessionEnd>;
 
-Result<Session> new_session(DiskFiles& files, bool with_helper) {
+Result<Session> new_session(Served& served, const MountOptions& options, bool with_helper) {
   std::string program = "powercut";
   std::string flag = "-o";
   std::string names = "fsname=powercut,subtype=powercut";
+  names += options.check_permissions ? ",default_permissions" : "";
   std::array<char*, 4> words = {program.data(), flag.data(), names.data(), nullptr};
   fuse_args arguments = FUSE_ARGS_INIT(with_helper ? 3 : 1, words.data());
-  const fuse_lowlevel_ops ops = operations();
-  Session session(fuse_session_new(&arguments, &ops, sizeof ops, &files));
+  const fuse_lowlevel_ops ops = served.operations();
+  Session session(fuse_session_new(&arguments, &ops, sizeof ops, served.data()));
   fuse_opt_free_args(&arguments);
   if (!session) {
     return fail("libfuse refuses to make a session");
@@ -82,7 +84,7 @@ Result<Session> new_session(DiskFiles& files, bool with_helper) {
 }
 
 /// Takes and answers requests until the session ends.
-void serve(fuse_session* session) {
+void answer_requests(fuse_session* session) {
   fuse_buf buffer{};
   while (fuse_session_exited(session) == 0) {
     const int received = fuse_session_receive_buf(session, &buffer);
@@ -109,8 +111,8 @@ void pin_this_thread(int cpu) {
 
 class ServedMount : public Mount {
  public:
-  ServedMount(Device& device, const MountOptions& options)
-      : device_(device), options_(options), files_(device) {}
+  ServedMount(std::unique_ptr<Served> served, const MountOptions& options)
+      : served_(std::move(served)), options_(options) {}
 
   ServedMount(const ServedMount&) = delete;
   ServedMount& operator=(const ServedMount&) = delete;
@@ -121,13 +123,12 @@ class ServedMount : public Mount {
     if (!session_) {
       return;
     }
-    device_.cut_now();
-    device_.on_kill(nullptr);
+    served_->cut();
     if (!with_helper_ && detach(options_.directory) != Detached::wholly) {
       abort_connection(connection_);
     }
     stop();
-    files_.waiting_room().close();
+    served_->end();
     no_more_kept_from_forks(fuse_session_fd(session_.get()));
     if (with_helper_) {
       fuse_session_unmount(session_.get());
@@ -139,11 +140,11 @@ class ServedMount : public Mount {
   }
 
   Status open() {
-    Result<int> fuse = attach(options_.directory, options_.allow_other, with_helper_);
+    Result<int> fuse = attach(options_, with_helper_);
     if (!fuse && !with_helper_) {
       return fail(fuse.error().message);
     }
-    Result<Session> session = new_session(files_, with_helper_);
+    Result<Session> session = new_session(*served_, options_, with_helper_);
     if (!session) {
       detach(options_.directory);
       close(fuse.value_or(-1));
@@ -155,7 +156,7 @@ class ServedMount : public Mount {
       return fail(options_.directory.string() + ": fusermount3 could not mount a FUSE device here");
     }
     session_ = std::move(*session);
-    device_.on_kill(kill_client);
+    served_->begin();
     keep_from_forks(fuse_session_fd(session_.get()));
     start();
     return look();
@@ -173,7 +174,7 @@ class ServedMount : public Mount {
       sigdelset(&others, wake_signal());
       pthread_sigmask(SIG_SETMASK, &others, nullptr);
       pin_this_thread(options_.pin_cpu);
-      serve(session_.get());
+      answer_requests(session_.get());
       promise.set_value();
     });
   }
@@ -187,14 +188,6 @@ class ServedMount : public Mount {
     }
     connection_ = minor(root.st_dev);
     return {};
-  }
-
-  /// A client of our own process is not killed, and one that cannot be named neither: their handles
-  /// are fenced instead.
-  static bool kill_client(int client) {
-    std::error_code ignored;
-    const bool ours = std::filesystem::exists("/proc/self/task/" + std::to_string(client), ignored);
-    return client > 0 && !ours && ::kill(client, SIGKILL) == 0;
   }
 
   void stop() {
@@ -219,9 +212,8 @@ class ServedMount : public Mount {
     return ended;
   }
 
-  Device& device_;
+  std::unique_ptr<Served> served_;
   MountOptions options_;
-  DiskFiles files_;
   bool with_helper_ = false;  ///< mounted by fusermount3: this process may not
   std::uint32_t connection_ = 0;
   Session session_;
@@ -229,9 +221,38 @@ class ServedMount : public Mount {
   std::thread thread_;
 };
 
+/// A client of our own process is not killed, and one that cannot be named neither: their handles
+/// are fenced instead.
+bool kill_client(int client) {
+  std::error_code ignored;
+  const bool ours = std::filesystem::exists("/proc/self/task/" + std::to_string(client), ignored);
+  return client > 0 && !ours && ::kill(client, SIGKILL) == 0;
+}
+
+class ServedDisks : public Served {
+ public:
+  explicit ServedDisks(Device& device) : device_(device), files_(device) {}
+  [[nodiscard]] fuse_lowlevel_ops operations() const override { return mount::operations(); }
+  [[nodiscard]] void* data() override { return &files_; }
+  void begin() override { device_.on_kill(kill_client); }
+  void cut() override {
+    device_.cut_now();
+    device_.on_kill(nullptr);
+  }
+  void end() override { files_.waiting_room().close(); }
+
+ private:
+  Device& device_;
+  DiskFiles files_;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<Mount>> Mount::create(Device& device, const MountOptions& options) {
+  return serve(std::make_unique<ServedDisks>(device), options);
+}
+
+Result<std::unique_ptr<Mount>> serve(std::unique_ptr<Served> served, const MountOptions& options) {
   MountOptions resolved = options;
   std::error_code error;
   resolved.directory = std::filesystem::canonical(options.directory, error);
@@ -239,7 +260,7 @@ Result<std::unique_ptr<Mount>> Mount::create(Device& device, const MountOptions&
     return fail(options.directory.string() + ": " + error.message() +
                 "; allowed: an existing empty directory");
   }
-  auto mount = std::make_unique<ServedMount>(device, resolved);
+  auto mount = std::make_unique<ServedMount>(std::move(served), resolved);
   const Status opened = mount->open();
   if (!opened) {
     return fail(opened.error().message);

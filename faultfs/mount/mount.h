@@ -11,6 +11,7 @@ struct MountOptions {
   std::filesystem::path directory;  ///< an existing empty directory
   bool allow_other = true;          ///< other users may open the disks (needs root)
   int pin_cpu = -1;                 ///< CPU of the serving thread; -1: not pinned
+  bool check_permissions = false;   ///< the kernel holds users to the modes of files
 };
 
 /// A FUSE mount that shows the disks of `device` as fixed-size files (facts: specs of libfuse 3.14;
