@@ -15,6 +15,7 @@
 #include <rapidcheck.h>
 
 #include "scenarios/targets/config.h"
+#include "scenarios/targets/shared_memory.h"
 
 namespace scenarios {
 
@@ -35,6 +36,7 @@ struct Swarm {
   std::uint32_t keys = 1;
   std::uint32_t commands = 1;
   bool may_end_with_restart = false;
+  bool accidents = false;  ///< to shared memory, beside having it or not
 };
 
 /// What the commands so far have left behind.
@@ -159,6 +161,11 @@ Swarm choose_swarm(const GenerateOptions& options) {
   if (can.forgets_unsynced) {
     add_kind(swarm, CommandKind::sync, 2);
   }
+  if (can.shares_memory) {
+    add_kind(swarm, CommandKind::shm, 3);
+    add_kind(swarm, CommandKind::stop, 2);
+    swarm.accidents = chance(1, 2);
+  }
   swarm.keys = fills ? options.keys + unit_count(options) / slots_max : options.keys;
   swarm.keys = between(std::min(2U, swarm.keys), std::max(2U, swarm.keys));
   const std::uint32_t most = std::max(2U, options.commands_max);
@@ -203,6 +210,13 @@ void choose_cut(Command& command) {
   if (command.cut == Command::CutStyle::random) {
     command.seed = between<std::uint64_t>(0, UINT32_MAX);
   }
+}
+
+/// As often off, on or lost as an accident.
+std::string any_shared_word(bool accidents) {
+  const auto& words = shared_words();
+  const auto last = chance(1, 2) || !accidents ? 2 : words.size() - 1;
+  return std::string(words[between<std::size_t>(0, last)]);
 }
 
 /// A slot size beside the configured one, such that some slots fit the disk.
@@ -308,6 +322,9 @@ Command any_command(const GenerateOptions& options, const Swarm& swarm, Situatio
     case CommandKind::tick:
       command.size = between<std::uint64_t>(1, 3);
       break;
+    case CommandKind::shm:
+      command.word = any_shared_word(swarm.accidents);
+      break;
     case CommandKind::reformat:
       command.size = other_slot_bytes(options);
       break;
@@ -326,6 +343,11 @@ std::vector<Command> any_history(const GenerateOptions& options) {
   std::vector<Command> commands;
   for (std::uint32_t i = 0; i < swarm.commands; ++i) {
     commands.push_back(any_command(options, swarm, now));
+    if (commands.back().kind == CommandKind::shm && chance(2, 3)) {
+      // An accident shows only where a life has ended in order.
+      commands.emplace_back().kind = CommandKind::stop;
+      note_restart(commands.back(), now);
+    }
   }
   // A restart at the end leaves a log of nothing but its recovery: worth it sometimes.
   while (!swarm.may_end_with_restart && !commands.empty() && is_restart(commands.back().kind)) {
