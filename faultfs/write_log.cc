@@ -20,6 +20,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -245,13 +246,47 @@ bool WriteLog::operator==(const WriteLog& other) const {
   return entries_ == other.entries_ && arena_ == other.arena_;
 }
 
-Status WriteLog::save(const std::filesystem::path& file) const {
-  Bytes content = pack(entries_, arena_);
+namespace {
+
+constexpr int window_log_max = 27;  // content and what is known of it lie in one window
+
+/// `content` compressed, with `known` as what came before it.
+Bytes compressed(ByteView content, ByteView known) {
+  const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(),
+                                                                     &ZSTD_freeCCtx);
+  POWERCUT_CHECK(context != nullptr, "a context of zstd");
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, 1);
+  if (!known.empty()) {
+    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_windowLog, window_log_max);
+    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_enableLongDistanceMatching, 1);
+    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+    ZSTD_CCtx_refPrefix(context.get(), known.data(), known.size());
+  }
   Bytes packed(ZSTD_compressBound(content.size()));
-  std::size_t packed_bytes =
-      ZSTD_compress(packed.data(), packed.size(), content.data(), content.size(), 1);
+  const std::size_t packed_bytes =
+      ZSTD_compress2(context.get(), packed.data(), packed.size(), content.data(), content.size());
   POWERCUT_CHECK(ZSTD_isError(packed_bytes) == 0, "{}", ZSTD_getErrorName(packed_bytes));
   packed.resize(packed_bytes);
+  return packed;
+}
+
+/// True when `packed` is exactly `content.size()` bytes, which it puts there.
+bool decompress(ByteView packed, ByteView known, Bytes& content) {
+  const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(),
+                                                                     &ZSTD_freeDCtx);
+  POWERCUT_CHECK(context != nullptr, "a context of zstd");
+  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, window_log_max);
+  ZSTD_DCtx_refPrefix(context.get(), known.data(), known.size());
+  return ZSTD_decompressDCtx(
+             context.get(), content.data(), content.size(), packed.data(), packed.size()) ==
+         content.size();
+}
+
+}  // namespace
+
+Status WriteLog::save(const std::filesystem::path& file, ByteView known) const {
+  const Bytes content = pack(entries_, arena_);
+  const Bytes packed = compressed(content, known);
 
   Bytes checked;
   put(checked, static_cast<std::uint64_t>(content.size()));
@@ -274,7 +309,7 @@ Status WriteLog::save(const std::filesystem::path& file) const {
   return {};
 }
 
-Result<WriteLog> WriteLog::load(const std::filesystem::path& file) {
+Result<WriteLog> WriteLog::load(const std::filesystem::path& file, ByteView known) {
   Result<Bytes> bytes = read_file(file);
   if (!bytes) {
     return tl::unexpected<Error>(bytes.error());
@@ -289,13 +324,11 @@ Result<WriteLog> WriteLog::load(const std::filesystem::path& file) {
                    ZSTD_getFrameContentSize(packed.data(), packed.size()) == content_bytes;
   Bytes content(plausible ? content_bytes : 0);
   WriteLog log;
-  if (!plausible ||
-      ZSTD_decompress(content.data(), content.size(), packed.data(), packed.size()) !=
-          content_bytes ||
+  if (!plausible || !decompress(packed, known, content) ||
       !unpack(content, log.entries_, log.arena_)) {
     return fail(fmt::format(
         "the write log {} has a right checksum and impossible content; it was not written by "
-        "powercut, or is larger than {}",
+        "powercut, or is larger than {}, or belongs to another history",
         file.string(),
         size_text(content_max)));
   }

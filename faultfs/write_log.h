@@ -69,10 +69,13 @@ class WriteLog {
 
   [[nodiscard]] bool operator==(const WriteLog& other) const;
 
-  /// Writes or reads the log as one zstd-compressed file. `load` refuses, with a sentence, a file
-  /// that is cut short, of another kind or version, or whose checksum is wrong.
-  [[nodiscard]] Status save(const std::filesystem::path& file) const;
-  [[nodiscard]] static Result<WriteLog> load(const std::filesystem::path& file);
+  /// Writes or reads the log as one zstd-compressed file. What also stands in `known`, at most 64
+  /// MiB that the reader must have as well, costs next to nothing. `load` refuses, with a sentence,
+  /// a file that is cut short, of another kind or version, whose checksum is wrong, or that was
+  /// written with another `known`.
+  [[nodiscard]] Status save(const std::filesystem::path& file, ByteView known = {}) const;
+  [[nodiscard]] static Result<WriteLog> load(const std::filesystem::path& file,
+                                             ByteView known = {});
 
  private:
   std::uint32_t add(LogEntry entry, ByteView data);

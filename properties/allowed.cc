@@ -317,6 +317,11 @@ void fold_traffic(const Operation& operation, std::vector<KeyAnswers>& answers) 
     at->key = operation.key;
   }
   at->must = operation.kind == OperationKind::update ? at->must : 0;
+  if (!operation.acknowledged && operation.ended == UINT32_MAX) {
+    at->in_flight.push_back(operation.number);
+    at->may.push_back({operation.number, 0});
+    return;
+  }
   if (!operation.acknowledged) {
     if (operation.kind == OperationKind::put) {
       at->given_up.push_back(operation.number);

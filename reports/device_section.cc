@@ -121,6 +121,7 @@ class Purpose {
 
 struct Row {
   std::string text;
+  std::string note;  ///< what it is in the cache's own format; empty: not known
   std::string fate;
   bool starred = false;
 };
@@ -167,7 +168,7 @@ class Rows {
     const LogEntry& entry = view_.log().entry(number);
     const std::string name = faultfs::entry_name(number);
     if (entry.kind == EntryKind::flush) {
-      return {fmt::format("    {}  FLUSH", name), flush_text(number, is_first), false};
+      return {fmt::format("    {}  FLUSH", name), "", flush_text(number, is_first), false};
     }
     std::string what = entry.kind == EntryKind::discard ? "discard" : purpose_.text(number);
     what += entry.fua ? (what.empty() ? "FUA" : ", FUA") : "";
@@ -177,8 +178,14 @@ class Rows {
                         entry.offset_bytes,
                         faultfs::size_text(entry.size_bytes),
                         what),
+            note(number),
             write_fate(number),
             starred};
+  }
+
+  [[nodiscard]] std::string note(std::uint32_t number) const {
+    const std::vector<std::string>& notes = view_.failure().write_notes;
+    return number <= notes.size() ? notes[number - 1] : std::string();
   }
 
   [[nodiscard]] std::string flush_text(std::uint32_t number, bool is_first) const {
@@ -222,6 +229,9 @@ void write_row(const Row& row, Page& page) {
   page.line({{left, row.starred ? Style::strong : Style::plain},
              {fate, row.starred ? Style::bad : Style::plain},
              {row.starred ? " " + star : "", Style::bad}});
+  if (!row.note.empty()) {
+    page.line("           " + row.note, Style::faint);
+  }
 }
 
 }  // namespace

@@ -66,8 +66,16 @@ constexpr Part parts[] = {
      DeviceKind::fuse,
      0,
      false,
-     8,
+     20,
      "Squid's start to readiness, once a state, and again after traffic (one history of four)"},
+    {"trafficserver",
+     "trafficserver",
+     DeviceKind::fuse,
+     0,
+     false,
+     20,
+     "Traffic Server's start to readiness, and the directory syncs of a recording: 2 s of waiting "
+     "each"},
 };
 
 CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
@@ -80,8 +88,7 @@ CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
   options.device = part.device;
   options.seed = 1;
   options.seconds_max = bench.seconds;
-  options.jobs =
-      bench.jobs > 0 ? bench.jobs : static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+  options.jobs = bench.jobs > 0 ? bench.jobs : default_jobs(options);
   options.out = std::filesystem::temp_directory_path() / fmt::format("powercut-{}-bench", getpid());
   // Squid is known to lie, after torn writes without overwrites too; keeping and shrinking that is
   // not what is measured here.

@@ -28,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int harness_bug_code = 70;     // EX_SOFTWARE
 constexpr std::size_t crashes_max = 20;  // of one history, before it is given up
 constexpr double never = 1e9;            // seconds
-constexpr double shrink_seconds_max = 150;
+constexpr double shrink_seconds_max = 300;
 
 class Campaign {
  public:

@@ -15,9 +15,11 @@
 #include "runner/bench.h"
 #include "runner/campaign.h"
 #include "runner/commit.h"
+#include "runner/decode_command.h"
 #include "runner/device_commands.h"
 #include "runner/doctor.h"
 #include "runner/fault_options.h"
+#include "runner/help_text.h"
 #include "runner/paths.h"
 #include "runner/replay.h"
 #include "runner/target_list.h"
@@ -63,7 +65,9 @@ void add_color_option(CLI::App& app, std::string& word) {
 
 void add_target_options(CLI::App& app, RunWords& words) {
   auto& config = words.options.config;
-  app.add_option("--target", config.target, "engine, squid, trafficserver, command")
+  app.add_option("--target",
+                 config.target,
+                 "engine, squid, trafficserver, command (see `powercut targets`)")
       ->capture_default_str();
   app.add_option("--store", config.store, "store of the engine: rock, cyclone")
       ->capture_default_str();
@@ -74,7 +78,6 @@ void add_target_options(CLI::App& app, RunWords& words) {
   app.add_option(
       "--allocator", config.allocator, "lowest_first, lifo, random (default: each in turn)");
   app.add_option("--policy", config.policy, "whole_entry, newest_complete (default: each in turn)");
-  app.add_flag("--shm", config.shared_memory, "cyclone: the directory is kept in shared memory");
   app.add_option("--slot", words.slot, "slot size, e.g. 16K (default: 4K and 16K in turn)");
   app.add_option("--disk", words.disk, "size of the storage, e.g. 1M");
   app.add_option("--program", config.program, "the cache's program, or that of target command");
@@ -110,7 +113,9 @@ void add_search_options(CLI::App& app, RunWords& words) {
       ->check(CLI::PositiveNumber);
   app.add_option(
       "--time", words.time, "end after this long: 60s, 10m (default 60s without --states)");
-  app.add_option("--jobs", options.jobs, "worker processes (default: one per CPU)")
+  app.add_option("--jobs",
+                 options.jobs,
+                 "worker processes (default: one per CPU; three for other programs)")
       ->check(CLI::Range(1, 256));
   app.add_flag("--stop-at-first", options.stop_at_first, "end when the first case is kept");
   app.add_option("--out", options.out, "where cases are kept")->capture_default_str();
@@ -272,7 +277,7 @@ faultfs::Status read_words(RunWords& words) {
   }
   options.overwrites = !words.no_overwrites;
   if (options.jobs <= 0) {
-    options.jobs = static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+    options.jobs = default_jobs(options);
   }
   if (auto status = check_paths(words); !status) {
     return status;
@@ -368,46 +373,6 @@ int run_replay(ReplayOptions& options,
   return only_show ? show(options, std::cout, std::cerr) : replay(options, std::cout, std::cerr);
 }
 
-constexpr const char* examples = R"(
-Examples
-  powercut run                                     the engine, in memory, for a minute
-  powercut run --device fuse --states 5000         the engine as a process on a real mount
-  powercut run --preset squid --stop-at-first      see it find a hodgepodge
-  powercut run --target squid --time 10m           Squid, unmodified
-  powercut run --target command --program ./kv     any program behind a script of verbs
-  powercut replay run/0001/case-0001/plan.txt      see a failure again
-Exit codes: 0 all claimed properties held, 1 violated, 2 usage, 3 nothing violated but something
-undecided, 70 a bug in powercut.)";
-
-constexpr std::pair<const char*, const char*> examples_of[] = {
-    {"run", R"(
-Examples
-  powercut run --states 20000 --seed 7             the same states on every machine
-  powercut run --preset squid --stop-at-first      see it find a hodgepodge
-  powercut run --device fuse --time 10m --jobs 2   processes, signals and a real mount
-  powercut run --fault "rot-on-read chance=1/50"   and what the engine makes of bit rot
-  powercut run --junit run.xml --json run.jsonl    for a CI server
-A case found in the last moments may be shrunk for a quarter of --time more.)"},
-    {"replay", R"(
-Examples
-  powercut replay run/0001/case-0001               the directory, or the plan.txt in it
-  powercut replay my-plan.txt --times 10           a plan of your own, ten times
-  powercut replay run/0001/case-0001 --device fuse as a process on a real mount)"},
-    {"show", R"(
-Example
-  powercut show run/0001/case-0001                 its trace and its plan, judged by nobody)"},
-    {"targets", R"(
-Example
-  powercut targets                                 exit code 3: one of them cannot run here)"},
-    {"doctor", R"(
-Examples
-  powercut doctor                                  exit code 3: something is missing or left over
-  powercut doctor --clean                          remove what killed runs left)"},
-    {"bench", R"(
-Example
-  powercut bench memory --seconds 10 --jobs 1)"},
-};
-
 /// The first word must be a command; saying so beats what the parser says.
 faultfs::Status check_command(const CLI::App& app, int argc, const char* const* argv) {
   if (argc < 2 || argv[1][0] == '-') {
@@ -463,6 +428,8 @@ int run_command_line(int argc, const char* const* argv, const ReportingSeam& rep
       ->check(CLI::IsMember(bench_parts()));
   bench_app->add_option("--seconds", bench_options.seconds, "for each part")->capture_default_str();
   bench_app->add_option("--jobs", bench_options.jobs, "worker processes (default: one per CPU)");
+  DecodeOptions decode_options;
+  auto* decode_app = add_decode_command(app, decode_options);
   auto device_verbs = add_device_commands(app);
   for (const auto& [name, text] : examples_of) {
     app.get_subcommand(name)->footer(text);
@@ -491,6 +458,9 @@ int run_command_line(int argc, const char* const* argv, const ReportingSeam& rep
   }
   if (bench_app->parsed()) {
     return bench(bench_options, std::cout);
+  }
+  if (decode_app->parsed()) {
+    return decode(decode_options, std::cout, std::cerr);
   }
   return device_verbs(std::cout, std::cerr);
 }

@@ -2,6 +2,7 @@
 
 #include "faultfs/base/check.h"
 #include "faultfs/base/random.h"
+#include "scenarios/formats/write_notes.h"
 #include "scenarios/generate.h"
 
 namespace runner {
@@ -72,6 +73,11 @@ properties::Judgement Experiment::judge_run() {
     run_judgement_ = judge_.judge_run();
   }
   return *run_judgement_;
+}
+
+std::vector<std::vector<std::uint32_t>> weighty_entries(const scenarios::Recording& recording) {
+  return scenarios::formats::weighty_entries(
+      scenarios::formats::note_writes(recording.config, recording.base, recording.log));
 }
 
 std::vector<scenarios::Command> commands_of(const CaseFile& file) {

@@ -65,6 +65,11 @@ class Experiment {
   std::optional<properties::Judgement> run_judgement_;  // judged once
 };
 
+/// The writes of a recording that matter most in its target's own format
+/// (scenarios/formats/write_notes.h).
+[[nodiscard]] std::vector<std::vector<std::uint32_t>> weighty_entries(
+    const scenarios::Recording& recording);
+
 /// The commands a case runs: its own, or those of its named scenario.
 [[nodiscard]] std::vector<scenarios::Command> commands_of(const CaseFile& file);
 

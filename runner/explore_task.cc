@@ -124,10 +124,6 @@ class Exploration {
     }
     experiment_ = std::move(*made);
     count_faults(experiment_->recording().fault_states);
-    result_.gate_refusals.clear();
-    for (const auto& [gate, refusals] : experiment_->recording().gate_refusals) {
-      result_.gate_refusals[gate] += refusals;
-    }
     return true;
   }
 
@@ -158,6 +154,7 @@ class Exploration {
     explorer_options.seed = faultfs::mix(plan_.seed, explorer_part);
     explorer_options.deviations_max = options_.deviations_max;
     explorer_options.states_max = states_per_history(options_);
+    explorer_options.weighty = weighty_entries(experiment_->recording());
     auto explorer = make_explorer(experiment_->model(), explorer_options);
     POWERCUT_CHECK(explorer.has_value(), "explorer {}", options_.explorer);
     for (std::uint64_t number = 1; number <= explorer_options.states_max; ++number) {

@@ -31,7 +31,7 @@ faultfs::Result<std::unique_ptr<Explorer>> make_explorer(const faultfs::CrashMod
     return explorers::make_exhaustive(model);
   }
   if (options.name == "random" || options.name == "mixed") {
-    return explorers::make_random(model, options.seed, options.states_max, options.name == "mixed");
+    return explorers::make_random(model, options);
   }
   return faultfs::fail(fmt::format(
       "\"{}\" is no explorer; allowed: {}", options.name, fmt::join(explorer_names(), ", ")));

@@ -44,6 +44,8 @@ struct ExplorerOptions {
   std::uint64_t seed = 0;
   std::uint32_t deviations_max = 2;  ///< bounded: k
   std::uint32_t states_max = 0;      ///< random, mixed: how many plans; 0: no end
+  /// random, mixed: entries to cut at more often than at others, in groups that are equals.
+  std::vector<std::vector<std::uint32_t>> weighty = {};
 };
 
 [[nodiscard]] const std::vector<std::string>& explorer_names();

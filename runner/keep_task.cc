@@ -10,6 +10,7 @@
 #include "faultfs/base/check.h"
 #include "runner/ordering.h"
 #include "runner/recording_file.h"
+#include "scenarios/formats/write_notes.h"
 
 namespace runner {
 namespace {
@@ -382,6 +383,12 @@ faultfs::Result<bool> observe(Experiment& experiment, const CaseFile& file, Fail
   }
   failure.seen = state->seen;
   failure.target_log = experiment.target_log();
+  const auto& recording = experiment.recording();
+  failure.write_notes.clear();
+  for (auto& note :
+       scenarios::formats::note_writes(recording.config, recording.base, recording.log)) {
+    failure.write_notes.push_back(std::move(note.text));
+  }
   auto violations = state->judgement.violations;
   std::ranges::move(experiment.judge_run().violations, std::back_inserter(violations));
   if (violations.empty()) {

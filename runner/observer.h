@@ -54,6 +54,9 @@ struct FailureCase {
   std::filesystem::path directory;  ///< run/0007/case-0041
   std::vector<std::string> files;   ///< kept there
   std::string target_log;
+  /// What each entry of the recording's log is in the target's own format, entry 1 first ("slot 17,
+  /// inode of k3 version 2"); empty where it is not known.
+  std::vector<std::string> write_notes;
   /// The failure trace, without and with colour, rendered where the case was found. After transport
   /// to the observing process `recording` and `seen` are empty and these stand for them.
   std::string trace, colored_trace;

@@ -1,5 +1,8 @@
 #include "runner/options.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
 
 #include "faultfs/base/random.h"
@@ -112,7 +115,7 @@ void plan_commands(const CampaignOptions& options,
   generate.disk_bytes = plan.config.disk_bytes;
   generate.overwrites = options.overwrites;
   generate.power_cuts = options.explorer != "kills";
-  if (options.config.target == "trafficserver") {
+  if (traits.circle_bytes > 0) {
     generate.commands_max = circle_commands_max;
     generate.keys = circle_keys;
   }
@@ -127,6 +130,11 @@ scenarios::Faults faults_of(const CampaignOptions& options) {
     }
   }
   return faults;
+}
+
+int default_jobs(const CampaignOptions& options) {
+  const int cpus = static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+  return options.config.target == "engine" ? cpus : 3 * cpus;
 }
 
 std::uint32_t states_per_history(const CampaignOptions& options) {

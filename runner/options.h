@@ -69,6 +69,10 @@ void plan_commands(const CampaignOptions& options,
 /// for by name.
 [[nodiscard]] scenarios::Faults faults_of(const CampaignOptions& options);
 
+/// Workers when nobody says: one for each CPU; three where the target is a process, whose starts
+/// are mostly waits for timers of its own.
+[[nodiscard]] int default_jobs(const CampaignOptions& options);
+
 /// Crash states given to each history.
 [[nodiscard]] std::uint32_t states_per_history(const CampaignOptions& options);
 

@@ -40,6 +40,32 @@ std::vector<faultfs::CrashPlan> transferred(const Hint& hint, std::uint32_t log_
   return plans;
 }
 
+/// A cut inside one write, as inside each of the writes in `log` that may be its like.
+std::vector<faultfs::CrashPlan> likened(const Hint& hint,
+                                        const faultfs::CrashModel& model,
+                                        const std::vector<std::vector<std::uint32_t>>& weighty) {
+  constexpr std::size_t likes_max = 3;
+  std::vector<faultfs::CrashPlan> plans;
+  const faultfs::CrashPlan& plan = hint.plan;
+  if (!plan.point.inside || plan.fates.size() > 1) {
+    return plans;
+  }
+  for (const auto& group : weighty) {
+    for (std::size_t i = 0; i < std::min(group.size(), likes_max); ++i) {
+      faultfs::CrashPlan like = plan;
+      like.point.entry = group[group.size() - 1 - i];
+      const auto open = model.volatile_writes(like.point);
+      const auto sectors = open.empty() ? 0 : open.back().sector_count;
+      for (faultfs::Fate& fate : like.fates) {
+        fate.write = like.point.entry;
+        std::erase_if(fate.sectors, [sectors](std::uint32_t sector) { return sector >= sectors; });
+      }
+      plans.push_back(std::move(like));
+    }
+  }
+  return plans;
+}
+
 /// `breaks_here` in a forked child: a death by signal is a broken `process_survives`.
 faultfs::Result<bool> breaks_in_child(Experiment& experiment,
                                       const faultfs::CrashPlan& plan,
@@ -108,6 +134,10 @@ Prober::Prober(ProberOptions options,
 }
 
 Prober::~Prober() = default;
+
+bool Prober::writes_in_a_circle() const {
+  return stage_ && stage_->target().traits().circle_bytes > 0;
+}
 
 bool Prober::deterministic() const {
   return !stage_ || stage_->target().traits().deterministic;
@@ -197,6 +227,8 @@ faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios:
   Experiment& experiment = **made;
   const std::uint32_t log_size = experiment.recording().log.size();
   std::vector<faultfs::CrashPlan> likely = transferred(hint, log_size);
+  const auto weighty = weighty_entries(experiment.recording());
+  std::ranges::move(likened(hint, experiment.model(), weighty), std::back_inserter(likely));
   if (violates(experiment.judge_run(), property_)) {
     if (deterministic()) {
       return found(commands, {{faultfs::CutKind::kill, log_size, false}, {}});
@@ -214,12 +246,17 @@ faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios:
     }
   }
   // Then near states: few deviations everywhere, and a random sample.
-  std::uint64_t left = std::min(options_.states_per_search, states_max);
+  // A store that writes in a circle has few places like the one that failed, and those were tried.
+  constexpr std::uint64_t circle_states = 16;
+  std::uint64_t left = std::min({options_.states_per_search,
+                                 states_max,
+                                 writes_in_a_circle() ? circle_states : states_max});
   for (const char* name : {"bounded", "mixed"}) {
     ExplorerOptions explorer_options;
     explorer_options.name = name;
     explorer_options.deviations_max = 1;
     explorer_options.seed = faultfs::mix(seed_, search_part);
+    explorer_options.weighty = weighty;
     auto explorer = make_explorer(experiment.model(), explorer_options);
     const std::uint64_t share = name == std::string_view("bounded") ? left / 2 : left;
     for (std::uint64_t count = 0; explorer && count < share && !late(); ++count, --left) {

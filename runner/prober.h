@@ -69,6 +69,9 @@ class Prober {
   [[nodiscard]] faultfs::Result<Experiment*> experiment(
       const std::vector<scenarios::Command>& commands);
 
+  /// Its target overwrites what is oldest, so how much was put matters more than what.
+  [[nodiscard]] bool writes_in_a_circle() const;
+
   /// Crash states run so far.
   [[nodiscard]] std::uint64_t states() const { return states_; }
 

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "faultfs/profile.h"
+#include "scenarios/command.h"
 
 namespace runner {
 namespace {
@@ -85,10 +86,28 @@ faultfs::WriteLog writes_of(const faultfs::Image& image) {
   return log;
 }
 
+/// The bodies of the puts of `history`, one behind the other: what a log holds besides them is
+/// little, and they can be made again.
+faultfs::Bytes bodies_of(const scenarios::History& history) {
+  constexpr std::uint64_t bytes_max = 64 << 20;
+  constexpr scenarios::PutNumber puts_max = 999'999;
+  faultfs::Bytes bodies;
+  for (const scenarios::Operation& operation : history.operations) {
+    if (operation.kind == scenarios::OperationKind::put && operation.key <= scenarios::key_max &&
+        operation.number <= puts_max && operation.body_bytes <= bytes_max - bodies.size()) {
+      const faultfs::Bytes body =
+          scenarios::make_body(operation.key, operation.number, operation.body_bytes);
+      bodies.insert(bodies.end(), body.begin(), body.end());
+    }
+  }
+  return bodies;
+}
+
 /// The disk of `disk_bytes` that the writes of a packed base make of a blank one.
 faultfs::Result<faultfs::Image> unpacked(const std::filesystem::path& file,
-                                         std::uint64_t disk_bytes) {
-  const auto log = faultfs::WriteLog::load(file);
+                                         std::uint64_t disk_bytes,
+                                         faultfs::ByteView known) {
+  const auto log = faultfs::WriteLog::load(file, known);
   if (!log) {
     return fail(log.error().message);
   }
@@ -109,13 +128,14 @@ faultfs::Result<faultfs::Image> unpacked(const std::filesystem::path& file,
 }
 
 faultfs::Result<faultfs::Image> load_base(const CaseFile& file,
-                                          const std::filesystem::path& directory) {
+                                          const std::filesystem::path& directory,
+                                          faultfs::ByteView known) {
   if (!file.base_file) {
     return faultfs::Image(file.config.disk_bytes);
   }
   const auto path = directory / *file.base_file;
   if (path.extension() == ".log") {
-    return unpacked(path, file.config.disk_bytes);
+    return unpacked(path, file.config.disk_bytes, known);
   }
   auto image = faultfs::Image::load(path);
   if (image && image->size_bytes() != file.config.disk_bytes) {
@@ -212,14 +232,15 @@ faultfs::Status pack_recording(const scenarios::Recording& recording,
   std::filesystem::create_directories(directory, error);
   file.log_file = log_file_name;
   file.history_file = history_file_name;
-  if (auto status = recording.log.save(directory / log_file_name); !status) {
+  const faultfs::Bytes known = bodies_of(recording.history);
+  if (auto status = recording.log.save(directory / log_file_name, known); !status) {
     return status;
   }
   const faultfs::WriteLog base = writes_of(recording.base.at(0));
   file.base_file.reset();
   if (base.size() > 0) {
     file.base_file = packed_base_name;
-    if (auto status = base.save(directory / packed_base_name); !status) {
+    if (auto status = base.save(directory / packed_base_name, known); !status) {
       return status;
     }
   }
@@ -237,21 +258,26 @@ faultfs::Result<scenarios::Recording> load_recording(const CaseFile& file,
   recording.commands = file.commands;
   recording.faults = file.faults;
   auto profile = faultfs::find_profile(file.profile);
-  auto log = faultfs::WriteLog::load(directory / *file.log_file);
-  auto base = load_base(file, directory);
+  if (!profile) {
+    return fail(profile.error().message);
+  }
   auto text = read_text(directory / *file.history_file);
-  for (const auto* problem : {profile ? nullptr : &profile.error(),
-                              log ? nullptr : &log.error(),
-                              base ? nullptr : &base.error(),
-                              text ? nullptr : &text.error()}) {
-    if (problem != nullptr) {
-      return fail(problem->message);
-    }
+  if (!text) {
+    return fail(text.error().message);
   }
   auto history = parse_history(*text);
   if (!history) {
     return fail(
         fmt::format("{}: {}", (directory / *file.history_file).string(), history.error().message));
+  }
+  const faultfs::Bytes known = bodies_of(*history);
+  auto log = faultfs::WriteLog::load(directory / *file.log_file, known);
+  if (!log) {
+    return fail(log.error().message);
+  }
+  auto base = load_base(file, directory, known);
+  if (!base) {
+    return fail(base.error().message);
   }
   recording.profile = *profile;
   recording.log = std::move(*log);

@@ -48,6 +48,29 @@ TEST_F(RecordingFile, ABlankDiskNeedsNoBase) {
   EXPECT_TRUE(loaded->base.at(0).same_bytes(faultfs::Image(disk_bytes)));
 }
 
+TEST_F(RecordingFile, BodiesCostNextToNothing) {
+  scenarios::Operation put;
+  put.number = 1;
+  put.key = 7;
+  put.body_bytes = 600'000;
+  recording_.history.operations = {put};
+  const faultfs::Bytes body = scenarios::make_body(7, 1, put.body_bytes);
+  for (std::uint64_t at = 0; at + 100'000 <= body.size(); at += 100'000) {
+    recording_.log.add_write(0, at, faultfs::ByteView(body).subspan(at, 100'000), false, 2);
+  }
+  ASSERT_TRUE(pack_recording(recording_, directory_, file_));
+  EXPECT_LT(fs::file_size(directory_ / log_file_name), 2000U);
+  const auto loaded = load_recording(file_, directory_);
+  ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
+  EXPECT_TRUE(loaded->log == recording_.log);
+  // The bodies of another history are not those the log was written with.
+  recording_.history.operations[0].key = 8;
+  ASSERT_TRUE(write_text(directory_ / history_file_name, history_text(recording_.history)));
+  const auto wrong = load_recording(file_, directory_);
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_THAT(wrong.error().message, testing::HasSubstr("belongs to another history"));
+}
+
 TEST_F(RecordingFile, ABaseIsKeptAsTheWritesThatMakeIt) {
   recording_.base.at(0).write(5000, bytes("here"));
   recording_.base.at(0).write(disk_bytes - 3, bytes("end"));

@@ -22,7 +22,11 @@ class Shrinker {
   faultfs::Status shrink_commands() {
     bool smaller = true;
     while (smaller && !bounded()) {
-      smaller = false;
+      auto merged = merge_puts();
+      if (!merged) {
+        return faultfs::fail(merged.error().message);
+      }
+      smaller = *merged;
       for (std::size_t length = std::max<std::size_t>(1, commands_.size() / 2); length > 0;
            length /= 2) {
         auto dropped = drop_runs(length);
@@ -157,6 +161,57 @@ class Shrinker {
       any = any || *accepted;
     }
     return any;
+  }
+
+  /// In a store that writes in a circle, a run of puts is about as good as one of their size.
+  faultfs::Result<bool> merge_puts() {
+    bool any = false;
+    for (std::size_t length = commands_.size(); length > 1 && prober_.writes_in_a_circle();
+         length /= 2) {
+      for (std::size_t begin = 0; begin + length <= commands_.size() && !bounded();) {
+        const auto merged = with_one_put(begin, length);
+        auto accepted = merged.empty() ? faultfs::Result<bool>(false) : accept_commands(merged);
+        if (!accepted) {
+          return accepted;
+        }
+        any = any || *accepted;
+        begin += *accepted ? 1 : std::max<std::size_t>(1, length / 2);
+      }
+    }
+    return any;
+  }
+
+  /// The commands with those of [begin, begin + length) as one put and, if there was one among
+  /// them, one sync; empty where they are not two puts or more, or have a restart among them.
+  [[nodiscard]] Commands with_one_put(std::size_t begin, std::size_t length) const {
+    scenarios::Command put;
+    put.kind = scenarios::CommandKind::put;
+    std::size_t puts = 0;
+    bool synced = false;
+    const auto first = commands_.begin() + static_cast<std::ptrdiff_t>(begin);
+    const auto last = first + static_cast<std::ptrdiff_t>(length);
+    for (auto command = first; command != last; ++command) {
+      const bool is_put = command->kind == scenarios::CommandKind::put;
+      const bool is_sync = command->kind == scenarios::CommandKind::sync;
+      if (!is_put && !is_sync && command->kind != scenarios::CommandKind::get &&
+          command->kind != scenarios::CommandKind::purge) {
+        return {};
+      }
+      synced = synced || is_sync;
+      puts += is_put ? 1 : 0;
+      put.key = is_put ? command->key : put.key;
+      put.size += is_put ? command->size : 0;
+    }
+    if (puts < 2) {
+      return {};
+    }
+    Commands merged(commands_.begin(), first);
+    merged.push_back(put);
+    if (synced) {
+      merged.emplace_back();  // a sync
+    }
+    merged.insert(merged.end(), last, commands_.end());
+    return merged;
   }
 
   /// Smaller bodies: a quarter, a half, three quarters of what is there.

@@ -4,6 +4,11 @@
 // its objects are and how many keys it uses. A history that has everything seldom does one thing
 // often; one without purges and restarts overwrites until the store wraps.
 //
+// A store that writes in a circle overwrites nothing before it is full, and then what is oldest. So
+// that this is something still wanted, most histories for such a store are *laps*: keys taken in
+// turn, about as many as a lap holds or more, until the store has been gone round one to three
+// times, with a few syncs on the way.
+//
 // Then the commands, one after another, knowing which uploads are open and whether a rebuild is
 // under way, so that most of them do something. They end wherever they end: usually in the middle
 // of activity that no sync has followed, because that is where crash points matter.
@@ -11,11 +16,11 @@
 #include "scenarios/generate.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include <rapidcheck.h>
 
 #include "scenarios/targets/config.h"
-#include "scenarios/targets/shared_memory.h"
 
 namespace scenarios {
 
@@ -36,7 +41,8 @@ struct Swarm {
   std::uint32_t keys = 1;
   std::uint32_t commands = 1;
   bool may_end_with_restart = false;
-  bool accidents = false;  ///< to shared memory, beside having it or not
+  std::uint64_t lap_bytes = 0;        ///< laps: it ends when this much was put; 0: no laps
+  std::uint32_t syncs = 0, puts = 1;  ///< laps: so many of them are expected
 };
 
 /// What the commands so far have left behind.
@@ -46,6 +52,7 @@ struct Situation {
   bool rebuilding = false;
   Key next_key = 0;  ///< for histories without overwrites
   std::uint64_t units_used = 0;
+  std::uint64_t bytes = 0;  ///< put so far
 };
 
 template <typename Number>
@@ -134,6 +141,45 @@ void maybe_add_kind(Swarm& swarm, CommandKind kind, bool possible, std::size_t w
   }
 }
 
+bool is_restart(CommandKind kind) {
+  switch (kind) {
+    case CommandKind::stop:
+    case CommandKind::kill:
+    case CommandKind::kill_sliced:
+    case CommandKind::power_cut:
+    case CommandKind::reformat:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Turns `swarm` into one that goes round the store.
+void choose_laps(const GenerateOptions& options, Swarm& swarm) {
+  constexpr std::uint32_t puts_max = 120, puts_min = 20, put_weight = 40;
+  const std::uint64_t lap = options.traits.circle_bytes;
+  swarm.lap_bytes = lap * between<std::uint64_t>(5, 12) / 4;
+  std::uint64_t mean = swarm.size_max / 2;
+  if (!swarm.sizes.empty()) {
+    mean = std::accumulate(swarm.sizes.begin(), swarm.sizes.end(), std::uint64_t{0}) /
+           swarm.sizes.size();
+  }
+  if (mean < swarm.lap_bytes / puts_max) {
+    mean = between(swarm.lap_bytes / puts_max, swarm.lap_bytes / puts_min);
+    swarm.sizes = {mean};
+  }
+  swarm.puts = static_cast<std::uint32_t>(swarm.lap_bytes / mean) + 1;
+  swarm.commands = 2 * swarm.puts;
+  swarm.syncs = between(2U, 6U);
+  const auto in_a_lap = static_cast<std::uint32_t>(lap / mean) + 1;
+  swarm.keys = between(std::max(2U, in_a_lap * 4 / 5), 2 * in_a_lap);
+  const bool calm = chance(1, 2);
+  std::erase_if(swarm.kinds, [calm](CommandKind kind) {
+    return kind == CommandKind::sync || (calm && is_restart(kind));
+  });
+  add_kind(swarm, CommandKind::put, put_weight);
+}
+
 Swarm choose_swarm(const GenerateOptions& options) {
   Swarm swarm;
   const Traits& can = options.traits;
@@ -161,16 +207,14 @@ Swarm choose_swarm(const GenerateOptions& options) {
   if (can.forgets_unsynced) {
     add_kind(swarm, CommandKind::sync, 2);
   }
-  if (can.shares_memory) {
-    add_kind(swarm, CommandKind::shm, 3);
-    add_kind(swarm, CommandKind::stop, 2);
-    swarm.accidents = chance(1, 2);
-  }
   swarm.keys = fills ? options.keys + unit_count(options) / slots_max : options.keys;
   swarm.keys = between(std::min(2U, swarm.keys), std::max(2U, swarm.keys));
   const std::uint32_t most = std::max(2U, options.commands_max);
   swarm.commands = between(std::min(4U, most), most);
   swarm.may_end_with_restart = chance(1, 4);
+  if (can.circle_bytes > 0 && options.overwrites && chance(3, 4)) {
+    choose_laps(options, swarm);
+  }
   return swarm;
 }
 
@@ -183,8 +227,15 @@ void choose_object(const GenerateOptions& options,
                    const Swarm& swarm,
                    Situation& now,
                    Command& command) {
-  command.key = options.overwrites ? between(Key{0}, swarm.keys - 1) : now.next_key++;
+  const bool in_turn = swarm.lap_bytes > 0 && chance(7, 8);
+  if (!options.overwrites || in_turn) {
+    command.key = now.next_key++;
+    now.next_key = in_turn ? now.next_key % swarm.keys : now.next_key;
+  } else {
+    command.key = between(Key{0}, swarm.keys - 1);
+  }
   command.size = any_size(swarm);
+  now.bytes += command.size;
   now.units_used += (command.size + metadata_bytes) / payload_bytes(options) + 1;
   std::erase(now.open, command.key);
   now.stored.push_back(command.key);
@@ -212,13 +263,6 @@ void choose_cut(Command& command) {
   }
 }
 
-/// As often off, on or lost as an accident.
-std::string any_shared_word(bool accidents) {
-  const auto& words = shared_words();
-  const auto last = chance(1, 2) || !accidents ? 2 : words.size() - 1;
-  return std::string(words[between<std::size_t>(0, last)]);
-}
-
 /// A slot size beside the configured one, such that some slots fit the disk.
 std::uint64_t other_slot_bytes(const GenerateOptions& options) {
   const std::uint64_t smaller = std::max<std::uint64_t>(1024, options.slot_bytes / 2);
@@ -227,23 +271,13 @@ std::uint64_t other_slot_bytes(const GenerateOptions& options) {
   return one_of(std::vector<std::uint64_t>{smaller, fits ? larger : smaller, options.slot_bytes});
 }
 
-bool is_restart(CommandKind kind) {
-  switch (kind) {
-    case CommandKind::stop:
-    case CommandKind::kill:
-    case CommandKind::kill_sliced:
-    case CommandKind::power_cut:
-    case CommandKind::reformat:
-      return true;
-    default:
-      return false;
-  }
-}
-
 /// The kind of the next command: what the swarm has, but nothing that could do nothing.
 CommandKind choose_kind(const GenerateOptions& options, const Swarm& swarm, const Situation& now) {
   if (now.rebuilding && chance(1, 3)) {
     return CommandKind::tick;
+  }
+  if (swarm.lap_bytes > 0 && chance(static_cast<int>(swarm.syncs), static_cast<int>(swarm.puts))) {
+    return CommandKind::sync;
   }
   CommandKind kind = one_of(swarm.kinds);
   switch (kind) {
@@ -322,9 +356,6 @@ Command any_command(const GenerateOptions& options, const Swarm& swarm, Situatio
     case CommandKind::tick:
       command.size = between<std::uint64_t>(1, 3);
       break;
-    case CommandKind::shm:
-      command.word = any_shared_word(swarm.accidents);
-      break;
     case CommandKind::reformat:
       command.size = other_slot_bytes(options);
       break;
@@ -342,12 +373,10 @@ std::vector<Command> any_history(const GenerateOptions& options) {
   Situation now;
   std::vector<Command> commands;
   for (std::uint32_t i = 0; i < swarm.commands; ++i) {
-    commands.push_back(any_command(options, swarm, now));
-    if (commands.back().kind == CommandKind::shm && chance(2, 3)) {
-      // An accident shows only where a life has ended in order.
-      commands.emplace_back().kind = CommandKind::stop;
-      note_restart(commands.back(), now);
+    if (swarm.lap_bytes > 0 && now.bytes > swarm.lap_bytes) {
+      break;
     }
+    commands.push_back(any_command(options, swarm, now));
   }
   // A restart at the end leaves a log of nothing but its recovery: worth it sometimes.
   while (!swarm.may_end_with_restart && !commands.empty() && is_restart(commands.back().kind)) {

@@ -25,12 +25,10 @@ namespace runner::explorers {
 /// Every crash state, each once.
 [[nodiscard]] std::unique_ptr<Explorer> make_exhaustive(const faultfs::CrashModel& model);
 
-/// Random crash points and fates. `mixed` spends a third on kills and in-order loss and a third on
-/// few deviations; otherwise every volatile write is drawn alone. Ends after `states` plans (0:
-/// never).
+/// Random crash points and fates. `mixed` (the name in `options`) spends a third on kills and
+/// in-order loss and a third on few deviations; otherwise every volatile write is drawn alone. Ends
+/// after `states_max` plans (0: never).
 [[nodiscard]] std::unique_ptr<Explorer> make_random(const faultfs::CrashModel& model,
-                                                    std::uint64_t seed,
-                                                    std::uint64_t states,
-                                                    bool mixed);
+                                                    const ExplorerOptions& options);
 
 }  // namespace runner::explorers

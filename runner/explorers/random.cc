@@ -3,7 +3,8 @@
 // writes are torn, so that runs of like fates are as common as even mixtures. Where the profile
 // allows it, writes are also torn inside a sector, garbled, or misdirected. Where the log is that
 // of a cache that writes in a circle, a quarter of the points is where it began again, mostly
-// inside.
+// inside. Where the cache's format is known, half of the points are writes that matter in it: of
+// headers, of directories, of the ends of chains, each kind as often as the others.
 
 #include <algorithm>
 #include <array>
@@ -15,30 +16,32 @@ namespace {
 
 class RandomStates : public Explorer {
  public:
-  RandomStates(const faultfs::CrashModel& model,
-               std::uint64_t seed,
-               std::uint64_t states,
-               bool mixed)
+  RandomStates(const faultfs::CrashModel& model, const ExplorerOptions& options)
       : model_(model),
         entries_(crash_entries(model.log())),
-        wraps_(wrap_entries(model.log())),
-        random_(seed),
-        states_max_(states),
-        mixed_(mixed) {}
+        weighty_(options.weighty),
+        weight_of_4_(weighty_.empty() ? 1 : 2),
+        random_(options.seed),
+        states_max_(options.states_max),
+        mixed_(options.name == "mixed") {
+    if (auto wraps = wrap_entries(model.log()); weighty_.empty() && !wraps.empty()) {
+      weighty_.push_back(std::move(wraps));
+    }
+  }
 
   std::optional<faultfs::CrashPlan> next() override {
     if (entries_.empty() || (states_max_ != 0 && given_ >= states_max_)) {
       return std::nullopt;
     }
     ++given_;
-    const bool wraps = !wraps_.empty() && random_.chance(1, 4);
-    const std::vector<std::uint32_t>& points = wraps ? wraps_ : entries_;
+    const bool weighs = !weighty_.empty() && random_.chance(weight_of_4_, 4);
+    const std::vector<std::uint32_t>& points = weighs ? any_group() : entries_;
     const std::uint32_t entry = points[random_.below(points.size())];
     const std::uint64_t kind = random_.below(6);
     if (kind == 0 || (mixed_ && kind == 1)) {
       return kill(entry);
     }
-    const bool inside = random_.chance(wraps ? 3 : 1, 4);
+    const bool inside = random_.chance(weighs ? 3 : 1, 4);
     faultfs::CrashPlan plan{{faultfs::CutKind::power_cut, entry, inside}, {}};
     const auto writes = model_.volatile_writes(plan.point);
     if (mixed_ && kind == 2) {
@@ -56,6 +59,10 @@ class RandomStates : public Explorer {
   }
 
  private:
+  const std::vector<std::uint32_t>& any_group() {
+    return weighty_.size() == 1 ? weighty_.front() : weighty_[random_.below(weighty_.size())];
+  }
+
   faultfs::CrashPlan kill(std::uint32_t entry) {
     const std::uint32_t pages = pages_inside(model_.log(), entry);
     if (pages > 0 && random_.chance(1, 2)) {
@@ -140,7 +147,9 @@ class RandomStates : public Explorer {
   }
 
   const faultfs::CrashModel& model_;
-  std::vector<std::uint32_t> entries_, wraps_;
+  std::vector<std::uint32_t> entries_;
+  std::vector<std::vector<std::uint32_t>> weighty_;
+  std::uint64_t weight_of_4_;
   faultfs::Random random_;
   std::uint64_t states_max_;
   bool mixed_;
@@ -150,10 +159,8 @@ class RandomStates : public Explorer {
 }  // namespace
 
 std::unique_ptr<Explorer> make_random(const faultfs::CrashModel& model,
-                                      std::uint64_t seed,
-                                      std::uint64_t states,
-                                      bool mixed) {
-  return std::make_unique<RandomStates>(model, seed, states, mixed);
+                                      const ExplorerOptions& options) {
+  return std::make_unique<RandomStates>(model, options);
 }
 
 }  // namespace runner::explorers

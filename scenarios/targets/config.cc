@@ -18,16 +18,8 @@ namespace {
 using faultfs::fail;
 using faultfs::size_text;
 
-constexpr std::array<std::string_view, 10> line_words = {"target",
-                                                         "store",
-                                                         "preset",
-                                                         "without-gate",
-                                                         "allocator",
-                                                         "policy",
-                                                         "shared-memory",
-                                                         "slot",
-                                                         "disk",
-                                                         "program"};
+constexpr std::array<std::string_view, 9> line_words = {
+    "target", "store", "preset", "without-gate", "allocator", "policy", "slot", "disk", "program"};
 constexpr std::uint64_t header_bytes = 16384;  // both stores keep this much before their slots
 constexpr std::uint32_t engine_slot_overhead = 128, squid_slot_overhead = 40;
 constexpr std::array<std::string_view, 4> targets = {"engine", "squid", "trafficserver", "command"};
@@ -167,10 +159,6 @@ faultfs::Status read_word(std::string_view name, std::string_view word, TargetCo
   if (name == "disk") {
     return read_bytes(word, std::uint64_t{1} << 40U, config.disk_bytes);
   }
-  if (name == "shared-memory") {
-    config.shared_memory = word == "on";
-    return one_of("shared-memory", word, {"on", "off"});
-  }
   if (name == "without-gate") {
     config.without_gates.emplace_back(word);
     return {};
@@ -214,9 +202,6 @@ std::string to_text(const TargetConfig& config) {
   }
   add("allocator", config.allocator, plain.allocator);
   add("policy", config.policy, plain.policy);
-  if (config.shared_memory) {
-    text += "shared-memory on\n";
-  }
   add("slot", size_text(config.slot_bytes), size_text(plain.slot_bytes));
   add("disk", size_text(config.disk_bytes), size_text(plain.disk_bytes));
   add("program", config.program, plain.program);
@@ -256,14 +241,14 @@ std::string disk_name(const TargetConfig& config) {
 std::uint64_t default_disk_bytes(std::string_view target) {
   constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20U;
   if (target == "trafficserver") {
-    return 32 * mebibyte;
+    return 16 * mebibyte;
   }
   return (target == "squid" ? 4 : 1) * mebibyte;
 }
 
 std::uint32_t default_slot_bytes(std::string_view target) {
   if (target == "trafficserver") {
-    return 512 << 10;
+    return 256 << 10;
   }
   return target == "command" ? 4096 : TargetConfig().slot_bytes;
 }
@@ -281,9 +266,6 @@ faultfs::Status check(const TargetConfig& config) {
   if (std::find(targets.begin(), targets.end(), config.target) == targets.end()) {
     return fail(fmt::format(
         "target '{}' is not known; allowed: {}", config.target, fmt::join(targets, ", ")));
-  }
-  if (config.shared_memory && (config.target != "engine" || config.store != "cyclone")) {
-    return fail("shared memory is for target engine with store cyclone");
   }
   const faultfs::Status words =
       config.target == "engine" ? check_engine(config) : check_foreign(config);

@@ -4,7 +4,8 @@
 //         from the origin, which sends what `append` hands it. An append returns when the client
 //         has received those bytes through the cache. After the last byte one more question (HEAD,
 //         only-if-cached) must be answered from the store with this put's header; only then is the
-//         put acknowledged. A put that the cache passed on but did not keep is refused.
+//         put acknowledged. A put that the cache passed on but did not keep is refused. Where the
+//         cache takes objects in behind its client's back, such a put stays in flight for ever.
 // abort   By the origin, which closes in the middle of the body (odd keys), or by the client, which
 //         goes away (even keys). Returns when the cache has closed the other side, or after
 //         `notice_seconds`; then the origin closes as well.
@@ -181,16 +182,25 @@ Reply HttpCache::trouble(const HttpAnswer& answer) {
           fmt::format("{} answered {} {}", name_, answer.status, answer.field("X-Squid-Error"))};
 }
 
-/// Done when the store gives `key` back with `header`.
+/// Done when the store gives `key` back with `header`. Where it may do so later, it is asked again
+/// for a while, and a put that it never gave back stays open.
 Reply HttpCache::kept(Key key, std::string_view header) {
-  const HttpAnswer answer = ask("HEAD", path_of(key), "only-if-cached");
-  if (answer.status == 0 || rig_.device.is_cut()) {
-    return trouble(answer);
+  constexpr double pause_seconds = 0.02;
+  for (double waited = 0;; waited += pause_seconds) {
+    const HttpAnswer answer = ask("HEAD", path_of(key), "only-if-cached");
+    if (answer.status == 0 || rig_.device.is_cut()) {
+      return trouble(answer);
+    }
+    if (answer.status == 200 && answer.field("X-Powercut") == header) {
+      return {};
+    }
+    if (waited >= seconds_to_keep()) {
+      return {Outcome::refused,
+              name_ + " passed the object on but did not keep it",
+              seconds_to_keep() > 0};
+    }
+    wait_for([] { return false; }, pause_seconds);
   }
-  if (answer.status != 200 || answer.field("X-Powercut") != header) {
-    return {Outcome::refused, name_ + " passed the object on but did not keep it"};
-  }
-  return {};
 }
 
 Reply HttpCache::begin_put(Key key, std::string_view header, std::uint64_t body_bytes) {

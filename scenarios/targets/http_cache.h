@@ -57,6 +57,9 @@ class HttpCache : public Target {
   [[nodiscard]] virtual bool is_made_up(const HttpAnswer& answer) const = 0;
   /// A get that ended before the length it announced: does its client know that it was broken off?
   [[nodiscard]] virtual bool tells_when_it_breaks_off() const { return false; }
+  /// How long after its last byte an object may still be on its way into the store; 0: it is there,
+  /// or never will be.
+  [[nodiscard]] virtual double seconds_to_keep() const { return 0; }
   /// Removes what a dead process left outside its directories.
   virtual void clean_up() {}
 

@@ -22,6 +22,8 @@
 
 #include "faultfs/mount/mount.h"
 #include "scenarios/body.h"
+#include "scenarios/formats/squid_rock.h"
+#include "scenarios/formats/write_notes.h"
 
 namespace scenarios {
 namespace {
@@ -132,6 +134,32 @@ class SquidTest : public testing::Test {
 testing::AssertionResult done(const Reply& reply) {
   return reply.outcome == Outcome::done ? testing::AssertionSuccess()
                                         : testing::AssertionFailure() << reply.detail;
+}
+
+TEST_F(SquidTest, TheDecoderReadsWhatSquidWrote) {
+  const std::vector<faultfs::Image> blank = device_->snapshot();
+  device_->record(true);
+  start();
+  ASSERT_EQ(put(3, 1, 40'000).outcome, Outcome::done);
+  ASSERT_EQ(put(4, 2, 100).outcome, Outcome::done);
+  ASSERT_EQ(put(3, 3, 40'000).outcome, Outcome::done);
+  const auto image = formats::decode_rock(device_->snapshot().front(), config_.slot_bytes);
+  ASSERT_EQ(image.entries.size(), 2U);
+  for (const formats::RockEntry& entry : image.entries) {
+    EXPECT_THAT(entry.url, testing::EndsWith(entry.slots.size() == 1 ? "/k4" : "/k3"));
+    EXPECT_GT(entry.bytes, entry.slots.size() == 1 ? 100U : 40'000U);
+    EXPECT_EQ(entry.trouble, "");
+  }
+  EXPECT_EQ(image.used.size(), 4U);
+  EXPECT_THAT(image.loose, testing::IsEmpty());
+  std::string told;
+  for (const formats::WriteNote& note : formats::note_writes(config_, blank, device_->log())) {
+    told += note.text + "\n";
+  }
+  EXPECT_THAT(told, HasSubstr("slot 1, inode of k3 version 1, next 0"));
+  EXPECT_THAT(told, HasSubstr("slot 2, last of k3 version 1"));
+  EXPECT_THAT(told, HasSubstr("inode of k4 version 1\n"));
+  EXPECT_THAT(told, HasSubstr("inode of k3 version 2"));
 }
 
 TEST_F(SquidTest, PutsAreHitsOfTheirOwnBytesUntilPurged) {

@@ -16,8 +16,8 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/formats/stripe_layout.h"
 #include "scenarios/targets/http_cache.h"
-#include "scenarios/targets/trafficserver_layout.h"
 #include "scenarios/targets/trafficserver_setup.h"
 
 namespace scenarios {
@@ -31,8 +31,11 @@ constexpr std::string_view ready_line = "Traffic Server is fully initialized";
 
 class TrafficServer : public HttpCache {
  public:
-  TrafficServer(const Rig& rig, std::filesystem::path disk, std::filesystem::path program)
-      : HttpCache(rig, "trafficserver"), disk_(std::move(disk)), program_(std::move(program)) {}
+  TrafficServer(const Rig& rig, const TargetConfig& config, std::filesystem::path program)
+      : HttpCache(rig, "trafficserver"),
+        disk_(rig.disk_dir / disk_name(config)),
+        program_(std::move(program)),
+        layout_(stripe_layout(config.disk_bytes)) {}
   ~TrafficServer() override { end_process(); }
   TrafficServer(const TrafficServer&) = delete;
   TrafficServer& operator=(const TrafficServer&) = delete;
@@ -40,7 +43,24 @@ class TrafficServer : public HttpCache {
   [[nodiscard]] Traits traits() const override {
     Traits traits = HttpCache::traits();
     traits.sync = traits.forgets_unsynced = true;
+    traits.circle_bytes = layout_.end - layout_.data;
     return traits;
+  }
+  Reply finish_put(Key key) override {
+    changed_ = true;
+    return HttpCache::finish_put(key);
+  }
+  Reply purge(Key key) override {
+    changed_ = true;
+    return HttpCache::purge(key);
+  }
+  Reply update_header(Key key, std::string_view header) override {
+    changed_ = true;
+    return HttpCache::update_header(key, header);
+  }
+  Reply append(Key key, faultfs::ByteView bytes) override {
+    changed_ = true;
+    return HttpCache::append(key, bytes);
   }
   Reply sync() override;
   [[nodiscard]] std::string log_text() override { return text_of(log_file()); }
@@ -55,14 +75,18 @@ class TrafficServer : public HttpCache {
     return answer.status >= 400 && answer.field("X-Powercut").empty();
   }
   [[nodiscard]] bool tells_when_it_breaks_off() const override { return true; }
+  [[nodiscard]] double seconds_to_keep() const override { return 0.5; }
 
  private:
   [[nodiscard]] std::filesystem::path log_file() const { return rig().work_dir / "output"; }
 
   std::filesystem::path disk_, program_;
+  StripeLayout layout_;
+  bool changed_ = false;  ///< something was given to the store since the last sync, in this life
 };
 
 faultfs::Result<ChildOptions> TrafficServer::prepare(std::uint32_t /*slot_bytes*/) {
+  changed_ = false;
   const TrafficServerSetup setup = {disk_, rig().work_dir, port(), origin_port()};
   if (auto written = write_configuration(setup); !written) {
     return fail(written.error().message);
@@ -75,6 +99,9 @@ faultfs::Result<ChildOptions> TrafficServer::prepare(std::uint32_t /*slot_bytes*
 }
 
 Reply TrafficServer::sync() {
+  if (!changed_) {
+    return {Outcome::refused, "nothing had changed since the last directory sync"};
+  }
   const auto serials = [this] { return read_serials(rig().device.snapshot().front()); };
   const DirectorySerials before = serials();
   const std::uint32_t wanted = before.complete() + (before.is_torn() ? 2 : 1);
@@ -84,6 +111,7 @@ Reply TrafficServer::sync() {
       return {Outcome::lost, "trafficserver is gone"};
     }
     if (serials().complete() >= wanted) {
+      changed_ = false;
       return {};
     }
     wait_for([] { return false; }, pause_seconds);
@@ -105,8 +133,7 @@ faultfs::Result<std::unique_ptr<Target>> make_traffic_server(const TargetConfig&
   if (!program) {
     return fail(program.error().message);
   }
-  auto server =
-      std::make_unique<TrafficServer>(rig, rig.disk_dir / disk_name(config), std::move(*program));
+  auto server = std::make_unique<TrafficServer>(rig, config, std::move(*program));
   if (auto opened = server->open(); !opened) {
     return fail(opened.error().message);
   }

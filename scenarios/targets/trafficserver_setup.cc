@@ -19,6 +19,9 @@
 // neither
 //   takes seconds nor makes the next one fail.
 // Header changes are stored:      a 304 replaces the stored header; nothing needs a setting.
+// The same keys in every life:    an object's key is the URL of its origin, with the port, and the
+//   origin's port is another in every run. So what is fetched comes from origin.invalid, a name
+//   that nobody looks up, by way of a parent (parent.config) that is the origin.
 // A quick start:                  no trust store is parsed (SSL_CERT_FILE in the environment: 70
 // ms),
 //   no crash log helper, no transaction logs.
@@ -64,6 +67,12 @@ CONFIG proxy.config.http.keep_alive_enabled_out INT 0
 CONFIG proxy.config.http.negative_caching_enabled INT 0
 CONFIG proxy.config.http.insert_age_in_response INT 0
 CONFIG proxy.config.url_remap.remap_required INT 1
+CONFIG proxy.config.http.no_dns_just_forward_to_parent INT 1
+CONFIG proxy.config.http.parent_proxy.self_detect INT 0
+CONFIG proxy.config.http.parent_proxy.per_parent_connect_attempts INT 1
+CONFIG proxy.config.http.parent_proxy.total_connect_attempts INT 1
+CONFIG proxy.config.http.parent_proxy.fail_threshold INT 1000000
+CONFIG proxy.config.http.parent_proxy.retry_time INT 0
 CONFIG proxy.config.crash_log_helper STRING NULL
 CONFIG proxy.config.log.logging_enabled INT 0
 CONFIG proxy.config.diags.output.note STRING E
@@ -117,10 +126,14 @@ faultfs::Status write_configuration(const TrafficServerSetup& setup) {
   const fs::path etc = setup.work_dir / "etc";
   constexpr std::string_view ip_allow =
       "ip_allow:\n  - apply: in\n    ip_addrs: 127.0.0.1\n    action: allow\n    methods: ALL\n";
-  const std::string remap = fmt::format("map / http://127.0.0.1:{}/\n", setup.origin_port);
+  const std::string parent = fmt::format(
+      "dest_domain=. parent=\"127.0.0.1:{}\" parent_is_proxy=false go_direct=false "
+      "round_robin=false\n",
+      setup.origin_port);
   return write_text(setup.work_dir / "runroot.yaml", runroot(setup.work_dir))
       .and_then([&] { return write_text(etc / "records.config", records_config(setup)); })
-      .and_then([&] { return write_text(etc / "remap.config", remap); })
+      .and_then([&] { return write_text(etc / "remap.config", "map / http://origin.invalid/\n"); })
+      .and_then([&] { return write_text(etc / "parent.config", parent); })
       .and_then([&] { return write_text(etc / "storage.config", setup.disk.string() + "\n"); })
       .and_then([&] { return write_text(etc / "ip_allow.yaml", ip_allow); });
 }

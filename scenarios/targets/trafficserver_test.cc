@@ -14,7 +14,9 @@
 
 #include "faultfs/mount/mount.h"
 #include "scenarios/body.h"
-#include "scenarios/targets/trafficserver_layout.h"
+#include "scenarios/formats/stripe_layout.h"
+#include "scenarios/formats/trafficserver_cache.h"
+#include "scenarios/formats/write_notes.h"
 
 namespace scenarios {
 namespace {
@@ -203,6 +205,54 @@ TEST_F(TrafficServerTest, TheLayoutIsTheServersOwn) {
   EXPECT_EQ(layout.copy_bytes, 65536U);
   EXPECT_EQ(layout.data, 147456U);
   EXPECT_EQ(stripe_layout(128 << 20).copy_bytes, 188416U);
+}
+
+TEST_F(TrafficServerTest, TheDecoderReadsWhatTheServerWrote) {
+  device_->power_on(device_->snapshot());
+  device_->record(true);
+  const std::vector<faultfs::Image> blank = device_->snapshot();
+  start();
+  put(1, 1, 200'000);
+  put(2, 2, 100);
+  sync();
+  const formats::CacheImage image = formats::decode_trafficserver(device_->snapshot().front());
+  EXPECT_THAT(image.trouble, testing::IsEmpty());
+  ASSERT_EQ(image.stripes.size(), 1U);
+  const formats::CacheStripe& stripe = image.stripes[0];
+  EXPECT_EQ(stripe.data, stripe_layout(config_.disk_bytes).data);
+  ASSERT_NE(stripe.newest(), nullptr);
+  EXPECT_EQ(stripe.rows_to_nothing, 0U) << "every row names a document that was found";
+  std::uint64_t body_bytes = 0;
+  std::size_t heads = 0;
+  for (const formats::FoundDocument& found : stripe.documents) {
+    EXPECT_TRUE(found.listed) << found.document.at;
+    heads += found.document.is_head() ? 1U : 0U;
+    body_bytes += found.document.length_bytes - found.document.body_at();
+  }
+  EXPECT_EQ(heads, 2U);
+  EXPECT_EQ(body_bytes, 200'100U) << "the bodies are all there is besides headers";
+  std::string told;
+  for (const formats::WriteNote& note : formats::note_writes(config_, blank, device_->log())) {
+    told += note.text + "\n";
+  }
+  EXPECT_THAT(told, HasSubstr("k1 fragment 1, k1 fragment 2"));
+  EXPECT_THAT(told, HasSubstr("k1 head"));
+  EXPECT_THAT(told, HasSubstr("k2 head"));
+  EXPECT_THAT(told, HasSubstr("directory copy B, header, sync 1"));
+}
+
+TEST_F(TrafficServerTest, AnotherPortOfTheOriginIsTheSameObject) {
+  start();
+  put(1, 1, 1000);
+  sync();
+  auto made =
+      make_traffic_server(config_, {*device_, directory_ / "disk", directory_ / "work", -1});
+  ASSERT_TRUE(made.has_value()) << made.error().message;
+  target_->kill();
+  target_ = std::move(*made);
+  device_->fence();
+  start();
+  EXPECT_EQ(seen(1), "put#1");
 }
 
 TEST_F(TrafficServerTest, ItIsReadySoon) {

@@ -12,7 +12,7 @@
 // Header and footer are one struct of 80 bytes: magic at 0, the serial of the sync at 52. A sync
 // writes header, entries, footer in this order, to A when its serial is even, else to B; a copy
 // counts when the serials of its two ends agree.
-#include "scenarios/targets/trafficserver_layout.h"
+#include "scenarios/formats/stripe_layout.h"
 
 #include <algorithm>
 #include <array>
