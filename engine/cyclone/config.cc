@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "engine/restart/gates.h"
+
 namespace engine::cyclone {
 namespace {
 
@@ -40,6 +42,9 @@ Config trafficserver() {
   for (std::size_t check = first; check < image_check_count; ++check) {
     config.gates_off.emplace_back(image_check_name(static_cast<ImageCheck>(check)));
   }
+  for (const restart::Gate gate : restart::gates_off_in_trafficserver()) {
+    config.gates_off.emplace_back(restart::gate_name(gate));
+  }
   config.recovery = Recovery::clear_only;
   config.acknowledge_buffered = true;
   config.evict_every_tenth = true;
@@ -61,13 +66,24 @@ std::vector<std::string_view> all_gate_names() {
   for (std::size_t check = 0; check < image_check_count; ++check) {
     all.push_back(image_check_name(static_cast<ImageCheck>(check)));
   }
+  for (std::size_t gate = 0; gate < restart::gate_count; ++gate) {
+    all.push_back(restart::gate_name(static_cast<restart::Gate>(gate)));
+  }
   return all;
 }
 
 Status check_gate(std::string_view name) {
   std::vector<std::string_view> allowed = all_gate_names();
   std::erase_if(allowed, [](std::string_view each) {
-    return each == gate_name(Gate::document_bounds) || each == gate_name(Gate::row_bounds);
+    const bool guard =
+        each == gate_name(Gate::document_bounds) || each == gate_name(Gate::row_bounds);
+    for (std::size_t gate = 0; gate < restart::gate_count; ++gate) {
+      const auto kept = static_cast<restart::Gate>(gate);
+      if (each == restart::gate_name(kept)) {
+        return !restart::switchable(kept);
+      }
+    }
+    return guard;
   });
   if (std::find(allowed.begin(), allowed.end(), name) != allowed.end()) {
     return {};
@@ -101,6 +117,15 @@ Gates::Gates(const std::vector<std::string>& off) {
     if (const auto check = find_image_check(name)) {
       checks_.switch_off(*check);
     }
+  }
+}
+
+void Gates::add(const Gates& before) {
+  for (std::size_t gate = 0; gate < gate_count; ++gate) {
+    refusals_.at(gate) += before.refusals_.at(gate);
+  }
+  for (std::size_t check = 0; check < image_check_count; ++check) {
+    image_refusals_.at(check) += before.image_refusals_.at(check);
   }
 }
 

@@ -36,7 +36,7 @@ inline constexpr std::size_t gate_count = 14;
 
 [[nodiscard]] std::string_view gate_name(Gate gate);
 [[nodiscard]] bool switchable(Gate gate);
-/// Every name, those of `ImageCheck` last.
+/// Every name: the store's own, those of `ImageCheck`, and those of restart/ last.
 [[nodiscard]] std::vector<std::string_view> all_gate_names();
 /// Ok where `name` is a gate that can be switched off. Error: names it, lists the allowed ones.
 [[nodiscard]] Status check_gate(std::string_view name);
@@ -70,6 +70,8 @@ class Gates {
 
   [[nodiscard]] bool on(Gate gate) const { return on_[static_cast<std::size_t>(gate)]; }
   [[nodiscard]] const ImageChecks& image_checks() const { return checks_; }
+  /// Counts what `before` has refused too.
+  void add(const Gates& before);
   void refuse(Gate gate) { ++refusals_[static_cast<std::size_t>(gate)]; }
   void refuse(ImageCheck check) { ++image_refusals_[static_cast<std::size_t>(check)]; }
   [[nodiscard]] std::map<std::string, std::uint64_t> refusals() const;

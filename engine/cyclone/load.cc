@@ -15,14 +15,18 @@
 
 namespace engine::cyclone {
 
-CopyState Loader::look_at(unsigned copy) {
-  const StripeGeometry& geometry = core_.geometry;
-  Gates& gates = core_.gates;
+namespace {
+
+CopyState look_at(block::Device& device,
+                  const StripeGeometry& geometry,
+                  const Instance& instance,
+                  Gates& gates,
+                  unsigned copy) {
   CopyState state;
   std::vector<std::byte> header(geometry.header_bytes);
   std::vector<std::byte> footer(store_block_bytes);
   const std::uint64_t at = geometry.copy_begin(copy);
-  if (!core_.device.read(at, header) || !core_.device.read(at + geometry.footer_at(), footer)) {
+  if (!device.read(at, header) || !device.read(at + geometry.footer_at(), footer)) {
     gates.refuse(Gate::copy_checksum);
     return state;
   }
@@ -37,7 +41,7 @@ CopyState Loader::look_at(unsigned copy) {
     refuse(Gate::copy_footer);
   } else if (gates.on(Gate::copy_checksum) && !header_sealed(header, geometry)) {
     refuse(Gate::copy_checksum);
-  } else if (gates.on(Gate::copy_instance) && !(state.header.instance == instance_)) {
+  } else if (gates.on(Gate::copy_instance) && !(state.header.instance == instance)) {
     refuse(Gate::copy_instance);
   } else if (gates.on(Gate::copy_geometry) && !same_geometry(state.header, geometry)) {
     refuse(Gate::copy_geometry);
@@ -45,6 +49,23 @@ CopyState Loader::look_at(unsigned copy) {
     state.usable = true;
   }
   return state;
+}
+
+/// Which of two copies is to be tried first.
+unsigned newest_of(const CopyState& a, const CopyState& b) {
+  return b.usable && (!a.usable || b.header.sync_serial > a.header.sync_serial) ? 1 : 0;
+}
+
+}  // namespace
+
+std::optional<ImageHeader> newest_header(block::Device& device,
+                                         const StripeGeometry& geometry,
+                                         const Instance& instance,
+                                         Gates gates) {
+  const CopyState a = look_at(device, geometry, instance, gates, 0);
+  const CopyState b = look_at(device, geometry, instance, gates, 1);
+  const CopyState& newest = newest_of(a, b) == 0 ? a : b;
+  return newest.usable ? std::optional(newest.header) : std::nullopt;
 }
 
 bool Loader::take(unsigned copy) {
@@ -76,9 +97,9 @@ bool Loader::take(unsigned copy) {
 }
 
 bool Loader::load() {
-  const CopyState a = look_at(0);
-  const CopyState b = look_at(1);
-  const unsigned newest = b.usable && (!a.usable || b.header.sync_serial > a.header.sync_serial);
+  const CopyState a = look_at(core_.device, core_.geometry, instance_, core_.gates, 0);
+  const CopyState b = look_at(core_.device, core_.geometry, instance_, core_.gates, 1);
+  const unsigned newest = newest_of(a, b);
   const CopyState& other = newest == 0 ? b : a;
   const CopyState& first = newest == 0 ? a : b;
   other_usable_ = other.usable;

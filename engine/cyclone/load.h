@@ -13,6 +13,13 @@ struct CopyState {
   ImageHeader header;
 };
 
+/// The header of the newest copy that its header and footer speak for; none where there is none.
+/// Reads no rows and counts no refusals.
+[[nodiscard]] std::optional<ImageHeader> newest_header(block::Device& device,
+                                                       const StripeGeometry& geometry,
+                                                       const Instance& instance,
+                                                       Gates gates);
+
 /// Reads the directory back from its copies.
 class Loader {
  public:
@@ -25,7 +32,6 @@ class Loader {
   [[nodiscard]] bool other_copy_usable() const { return other_usable_; }
 
  private:
-  [[nodiscard]] CopyState look_at(unsigned copy);
   [[nodiscard]] bool take(unsigned copy);
 
   Core& core_;

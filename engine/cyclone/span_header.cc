@@ -11,7 +11,7 @@
 namespace engine::cyclone {
 namespace {
 
-constexpr std::size_t at_checksum = 88;
+constexpr std::size_t at_life = 64, at_checksum = 88;
 
 std::uint64_t checksum_of(std::span<const std::byte> block) {
   return XXH3_64bits(block.data(), at_checksum);
@@ -20,8 +20,8 @@ std::uint64_t checksum_of(std::span<const std::byte> block) {
 }  // namespace
 
 bool SpanHeader::operator==(const SpanHeader& other) const {
-  return span_bytes == other.span_bytes && serial == other.serial && instance == other.instance &&
-         layout == other.layout && volume == other.volume;
+  return span_bytes == other.span_bytes && serial == other.serial && life == other.life &&
+         instance == other.instance && layout == other.layout && volume == other.volume;
 }
 
 void encode_span(const SpanHeader& header, std::span<std::byte> block) {
@@ -38,6 +38,7 @@ void encode_span(const SpanHeader& header, std::span<std::byte> block) {
   store(block, 48, header.layout.aggregation_bytes);
   store(block, 52, header.layout.fragment_bytes);
   store(block, 56, header.volume);
+  store(block, at_life, header.life);
   store(block, at_checksum, checksum_of(block));
 }
 
@@ -59,6 +60,7 @@ std::optional<SpanHeader> decode_span(std::span<const std::byte> block, bool che
   header.layout.aggregation_bytes = load<std::uint32_t>(block, 48);
   header.layout.fragment_bytes = load<std::uint32_t>(block, 52);
   header.volume = load<std::uint32_t>(block, 56);
+  header.life = load<std::uint64_t>(block, at_life);
   return header;
 }
 

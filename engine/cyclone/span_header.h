@@ -1,8 +1,12 @@
 #pragma once
 
 /// A span is one device. Its first 16 KiB hold the span header twice, at 0 and at 8192, written in
-/// turn: serial, the layout of its stripe, and the stripe's instance, behind a checksum. A write
-/// that is torn or lost leaves the other copy whole.
+/// turn: serial, the layout of its stripe, the stripe's instance and the number of its lives,
+/// behind a checksum. A write that is torn or lost leaves the other copy whole.
+///
+/// Every opening but those for inspection counts the lives up by one, durably, before it does
+/// anything else: so a directory that was kept elsewhere (restart/) can tell that the disk was
+/// opened without it, even if nothing was changed or synced since.
 ///
 /// The instance is what makes a *clear* safe at every step: first a header with a new instance is
 /// durable, from then on no directory copy written before passes, then an empty copy is written.
@@ -21,6 +25,7 @@ inline constexpr std::uint64_t span_reserved_bytes = 2ULL * store_block_bytes;
 struct SpanHeader {
   std::uint64_t span_bytes = 0;
   std::uint64_t serial = 0;
+  std::uint64_t life = 0;  ///< openings so far, of this instance
   Instance instance;
   Layout layout;  ///< as configured, zeros for "by the stripe's size"
   std::uint32_t volume = 1;

@@ -4,20 +4,34 @@
 
 #include "engine/block/device.h"
 #include "engine/cyclone/config.h"
+#include "engine/restart/fast_restart.h"
 #include "engine/store.h"
 
 namespace engine::cyclone {
 
+/// Where the directory is kept from one life to the next, apart from the disk.
+struct SharedDirectory {
+  restart::SharedMemory* memory = nullptr;  ///< null: nowhere
+  restart::Config config;                   ///< its `gates_off` come from the store's
+  std::string identity = "disk";            ///< names the disk; the path of its file
+  restart::Log log;                         ///< one line for every gate that refuses
+};
+
 /// Opens the store on `device`, which outlives it. A blank disk, and one of another format or
-/// layout, is cleared. Recovery goes on with `tick`; until it is over every get is a miss. Error:
-/// the disk is too small, or the device refuses.
+/// layout, is cleared. Where the life before ended with `close` and left its directory in `shared`,
+/// and every gate lets it pass, that is the directory; else it is loaded from the disk, and
+/// recovery goes on with `tick`; until it is over every get is a miss. Error: the disk is too
+/// small, or the device refuses.
 [[nodiscard]] Result<std::unique_ptr<Store>> open_store(block::Device& device,
-                                                        const Config& config);
+                                                        const Config& config,
+                                                        const SharedDirectory& shared = {});
 /// For inspection: writes nothing.
 [[nodiscard]] Result<std::unique_ptr<Store>> open_for_inspection(block::Device& device,
                                                                  const Config& config);
 /// The layout that the disk's span header names; none where it has no valid one.
 [[nodiscard]] Result<Layout> layout_of(block::Device& device);
+/// Where everything lies on a disk of `bytes`. Error: it is too small, or the layout is impossible.
+[[nodiscard]] Result<StripeGeometry> geometry_of_disk(std::uint64_t bytes, const Layout& layout);
 /// True where the disk begins with a span header of this engine.
 [[nodiscard]] bool is_span(block::Device& device);
 

@@ -1,7 +1,8 @@
 #include "engine/restart/fast_restart.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,8 +17,8 @@ StripeImage::StripeImage(StripeImage&&) noexcept = default;
 StripeImage& StripeImage::operator=(StripeImage&&) noexcept = default;
 StripeImage::~StripeImage() = default;
 
-void StripeImage::Free::operator()(std::byte* bytes) const {
-  std::free(bytes);
+void UnmapPages::operator()(std::byte* bytes) const {
+  ::munmap(bytes, size_bytes);
 }
 
 void StripeImage::refuse_structure(std::string_view why) {
@@ -95,12 +96,15 @@ Result<StripeImage> FastRestart::take(std::string_view identity,
   if (image.shared()) {
     return image;
   }
-  // calloc: pages that are never touched are never there.
-  image.heap_.reset(static_cast<std::byte*>(std::calloc(std::max<std::size_t>(size_bytes, 1), 1)));
-  if (!image.heap_) {
+  // Begins at a page, as direct I/O wants it; pages that are never touched are never there.
+  const std::size_t mapped_bytes = std::max<std::size_t>(size_bytes, 1);
+  void* const bytes =
+      ::mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (bytes == MAP_FAILED) {
     return fail(Trouble::full,
                 fmt::format("no memory for {} bytes of directory of '{}'", size_bytes, identity));
   }
+  image.heap_ = {static_cast<std::byte*>(bytes), UnmapPages{mapped_bytes}};
   image.bytes_ = std::span(image.heap_.get(), size_bytes);
   ++life_->counters.heap;
   return image;

@@ -36,6 +36,12 @@ class SealedImage {
   Binding disk_;
 };
 
+/// Gives pages of the heap back.
+struct UnmapPages {
+  std::size_t size_bytes = 0;
+  void operator()(std::byte* bytes) const;
+};
+
 /// The memory of one stripe's directory, in shared memory or on the heap, and the right to write
 /// it. One thread at a time.
 class StripeImage {
@@ -62,9 +68,6 @@ class StripeImage {
 
  private:
   friend class FastRestart;
-  struct Free {
-    void operator()(std::byte* bytes) const;
-  };
   StripeImage() = default;
   /// Attaches or creates the image that `claim` allows; leaves it empty where neither can be.
   void share(const TableClaim& claim, std::uint64_t size_bytes);
@@ -73,7 +76,7 @@ class StripeImage {
   std::span<std::byte> bytes_;
   bool attached_ = false;
   std::unique_ptr<Mapping> mapping_;
-  std::unique_ptr<std::byte, Free> heap_;
+  std::unique_ptr<std::byte, UnmapPages> heap_;
   std::shared_ptr<RestartLife> life_;
   std::size_t slot_ = 0;
 };

@@ -41,6 +41,10 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
   serve->add_option("--allocator", line.words.allocator, "lowest_first, lifo, random");
   serve->add_option("--policy", line.words.policy, "whole_entry, newest_complete");
   serve->add_option("--seed", line.words.seed, "for ids and the random allocator; never twice");
+  serve->add_option("--shm",
+                    line.words.shm,
+                    "cyclone: directory in shared memory; enabled=1, name_prefix=WORD, "
+                    "use_hugepages=1, purge_stale_on_start=1; repeatable");
   serve->add_flag("--reopens", line.words.reopens, "a client may have the disk opened again")
       ->group("");  // for harnesses that swap the disk's bytes
   CLI::Option* file = serve->add_option("--socket", line.server.socket_file, "listen here");

@@ -150,17 +150,45 @@ Result<cyclone::Config> make_cyclone_config(const StoreWords& words) {
   return config;
 }
 
+Result<restart::Config> make_shm_config(const StoreWords& words) {
+  restart::Config config;
+  for (const std::string& word : words.shm) {
+    const auto equals = word.find('=');
+    const Status read =
+        equals == std::string::npos
+            ? fail(Trouble::invalid,
+                   fmt::format("'{}' is not a setting; write it as enabled=1", word))
+            : restart::read_setting(std::string_view(word).substr(0, equals),
+                                    std::string_view(word).substr(equals + 1),
+                                    config);
+    if (!read) {
+      return tl::unexpected(read.error());
+    }
+  }
+  const auto prefix = restart::frame_prefix(config.name_prefix);
+  return prefix ? Result<restart::Config>(config) : tl::unexpected(prefix.error());
+}
+
 Status check_words(const StoreWords& words) {
+  const auto shm = make_shm_config(words);
+  if (!shm) {
+    return tl::unexpected(shm.error());
+  }
   if (words.store == "cyclone") {
     const auto config = make_cyclone_config(words);
     return config ? Status{} : tl::unexpected(config.error());
+  }
+  if (!words.shm.empty()) {
+    return fail(Trouble::invalid, "--shm is for --store cyclone; a rock keeps no directory there");
   }
   const auto config = make_config(words);
   return config ? Status{} : tl::unexpected(config.error());
 }
 
 // Another size than the header's would clear the store: only who names one wants that.
-Result<std::unique_ptr<Store>> open_configured(block::Device& device, const StoreWords& words) {
+Result<std::unique_ptr<Store>> open_configured(block::Device& device,
+                                               const std::filesystem::path& disk,
+                                               const StoreWords& words) {
   if (words.store == "cyclone") {
     auto config = make_cyclone_config(words);
     if (!config) {
@@ -169,7 +197,17 @@ Result<std::unique_ptr<Store>> open_configured(block::Device& device, const Stor
     if (words.slot.empty()) {
       config->layout = cyclone::layout_of(device).value_or(config->layout);
     }
-    return cyclone::open_store(device, *config);
+    const auto shm = make_shm_config(words);
+    if (!shm) {
+      return tl::unexpected(shm.error());
+    }
+    std::error_code ignored;
+    cyclone::SharedDirectory shared;
+    shared.memory = &restart::posix_shared_memory();
+    shared.config = *shm;
+    shared.identity = std::filesystem::absolute(disk, ignored).string();
+    shared.log = [](std::string_view line) { fmt::print(stderr, "cache-engine: {}\n", line); };
+    return cyclone::open_store(device, *config, shared);
   }
   auto config = make_config(words);
   if (!config) {
@@ -200,7 +238,7 @@ int serve_command(const std::filesystem::path& disk,
   if (!device) {
     return complain(device.error());
   }
-  auto store = open_configured(**device, words);
+  auto store = open_configured(**device, disk, words);
   if (!store) {
     return complain(store.error());
   }
@@ -217,7 +255,7 @@ int serve_command(const std::filesystem::path& disk,
       StoreWords next = words;
       next.seed = std::to_string(seed);
       next.slot = std::to_string(slot_bytes);
-      store = open_configured(**device, next);
+      store = open_configured(**device, disk, next);
       return store ? Result<Store*>(store->get()) : tl::unexpected(store.error());
     };
   }

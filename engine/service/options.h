@@ -9,6 +9,7 @@
 
 #include "engine/block/device.h"
 #include "engine/cyclone/config.h"
+#include "engine/restart/config.h"
 #include "engine/rock/config.h"
 #include "engine/service/server.h"
 
@@ -24,6 +25,9 @@ struct StoreWords {
   std::string allocator, policy;  ///< empty: the preset's
   std::string seed;               ///< empty: from the system
   bool reopens = false;           ///< clients may ask to open the store again
+  /// cyclone, the directory in shared memory: "enabled=1", "name_prefix=word", "use_hugepages=1",
+  /// "purge_stale_on_start=1".
+  std::vector<std::string> shm;
 };
 
 /// Error: names the word that is wrong and the allowed ones.
@@ -35,8 +39,13 @@ struct StoreWords {
 /// Ok where the words say a store.
 [[nodiscard]] Status check_words(const StoreWords& words);
 
-/// Opens the store that the words say on `device`; without a slot size, that of the disk.
+/// The words of `shm`, read.
+[[nodiscard]] Result<restart::Config> make_shm_config(const StoreWords& words);
+
+/// Opens the store that the words say on `device`, whose file is `disk`; without a slot size, that
+/// of the disk.
 [[nodiscard]] Result<std::unique_ptr<Store>> open_configured(block::Device& device,
+                                                             const std::filesystem::path& disk,
                                                              const StoreWords& words);
 
 /// Reads "1000", "16K", "1M". Error: quotes the text.
@@ -71,8 +80,6 @@ enum ExitCode : int { exit_ok = 0, exit_not_so = 1, exit_usage = 2, exit_trouble
 [[nodiscard]] int stats_command(const Source& source, bool json);
 [[nodiscard]] int purge_command(const Source& source, const std::string& key, bool json);
 
-/// What this program's directory format is, for the ABI hash of shared memory.
-[[nodiscard]] std::vector<std::string> shared_format_facts();
 /// Shows the shared memory below a prefix; changes nothing. Exit code 3 where it is not this
 /// build's.
 [[nodiscard]] int shm_status_command(const std::string& prefix, bool json);

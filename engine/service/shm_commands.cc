@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/cyclone/shared_format.h"
 #include "engine/restart/purge.h"
 #include "engine/service/options.h"
 
@@ -55,7 +56,7 @@ Json to_json(const ShmStatus& status) {
 
 int shm_status_command(const std::string& prefix, bool json) {
   const auto status =
-      restart::read_status(restart::posix_shared_memory(), prefix, shared_format_facts());
+      restart::read_status(restart::posix_shared_memory(), prefix, cyclone::shared_format_facts());
   if (!status) {
     return complain(status.error());
   }
@@ -84,10 +85,6 @@ int shm_clear_command(const std::string& prefix, bool json) {
                                  : fmt::format(", {} failure(s)", report->failures.size());
   fmt::print("Removed {} segment(s){}.\n", report->removed.size(), failed);
   return report->failures.empty() ? exit_ok : exit_trouble;
-}
-
-std::vector<std::string> shared_format_facts() {
-  return {};
 }
 
 }  // namespace engine::service

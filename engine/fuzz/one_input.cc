@@ -1,0 +1,280 @@
+#include "engine/fuzz/one_input.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "engine/cyclone/directory.h"
+#include "engine/cyclone/document.h"
+#include "engine/cyclone/span_header.h"
+#include "engine/cyclone/test_disk.h"
+#include "engine/cyclone/validate.h"
+#include "engine/restart/life.h"
+#include "engine/restart/process_memory.h"
+#include "engine/restart/purge.h"
+
+namespace engine::fuzz {
+namespace {
+
+using cyclone::Bytes;
+using View = std::span<const std::byte>;
+
+constexpr std::size_t edit_bytes = 5;
+constexpr std::uint64_t disk_bytes = 256ULL << 10U;
+constexpr std::size_t object_count = 12;
+
+cyclone::Config config_of(std::uint8_t gates) {
+  cyclone::Config config;
+  config.layout.average_object_bytes = 2048;
+  config.seed = 11;
+  config.recovery_slice_bytes = 32768;
+  constexpr std::array<const char*, 7> groups = {"copy_checksum",
+                                                 "document_header",
+                                                 "document_body",
+                                                 "log_link",
+                                                 "image_digest",
+                                                 "control_table",
+                                                 "fragment_required"};
+  for (std::size_t bit = 0; bit < groups.size(); ++bit) {
+    if ((gates >> bit & 1U) != 0) {
+      config.gates_off.emplace_back(groups.at(bit));
+    }
+  }
+  if ((gates & 0x80U) != 0) {
+    for (std::size_t check = 0; check < cyclone::image_check_count; ++check) {
+      config.gates_off.emplace_back(
+          cyclone::image_check_name(static_cast<cyclone::ImageCheck>(check)));
+    }
+  }
+  return config;
+}
+
+std::string key_name(std::size_t number) {
+  return "k" + std::to_string(number);
+}
+
+void put(Store& store, const std::string& key, std::uint64_t version, std::size_t bytes) {
+  const auto upload = store.begin_put(key, "h", bytes);
+  if (upload && store.append(*upload, cyclone::body(version, bytes))) {
+    static_cast<void>(store.commit(*upload));
+  }
+}
+
+void use(Store& store) {
+  for (Result<bool> more = true; more && *more;) {
+    more = store.tick();
+  }
+  GetReply reply;
+  for (std::size_t key = 0; key < object_count; ++key) {
+    static_cast<void>(store.get(key_name(key), {}, reply));
+  }
+  static_cast<void>(store.update_header(key_name(1), "another"));
+  static_cast<void>(store.purge(key_name(2)));
+  for (std::size_t n = 0; n < 6; ++n) {
+    put(store, key_name(n), 50 + n, 500 + 9000 * n);
+  }
+  static_cast<void>(store.inspect());
+}
+
+/// A disk with objects of one and of several fragments, lapped once, and what an orderly stop left
+/// in shared memory.
+struct Seeded {
+  Seeded() {
+    cyclone::TestDisk made(disk_bytes);
+    restart::ProcessMemory memory;
+    cyclone::SharedDirectory shared;
+    shared.memory = &memory;
+    shared.config.enabled = true;
+    auto store = cyclone::open_store(made, config_of(0), shared).value();
+    for (std::size_t n = 0; n < 40; ++n) {
+      put(*store, key_name(n % object_count), n, 300 + 1700 * (n % 7));
+    }
+    static_cast<void>(store->sync());
+    put(*store, key_name(3), 77, 5000);
+    static_cast<void>(store->purge(key_name(4)));
+    running = made.now;
+    static_cast<void>(store->close());
+    stopped = made.now;
+    prefix = restart::frame_prefix(shared.config.name_prefix).value();
+    control = read(memory, restart::control_name(prefix));
+    image = read(memory, restart::image_name(prefix, 0));
+  }
+  static Bytes read(restart::SharedMemory& memory, const std::string& name) {
+    const auto object = memory.open(name, restart::Access::read_only).value();
+    const auto mapping =
+        object->map(object->size_bytes().value(), restart::Access::read_only).value();
+    return {mapping->bytes().begin(), mapping->bytes().end()};
+  }
+  Bytes running, stopped, control, image;
+  std::string prefix;
+};
+
+const Seeded& seeded() {
+  static const Seeded once;
+  return once;
+}
+
+void edit(View edits, std::span<std::byte> bytes) {
+  for (; edits.size() >= edit_bytes; edits = edits.subspan(edit_bytes)) {
+    const auto number = [&edits](std::size_t at) {
+      return std::to_integer<std::uint32_t>(edits[at]);
+    };
+    const std::size_t at = (number(0) | number(1) << 8U | number(2) << 16U) % bytes.size();
+    const auto value = edits[4];
+    switch (number(3) % 4) {
+      case 0:
+        bytes[at] = value;
+        break;
+      case 1:
+        bytes[at] ^= value;
+        break;
+      case 2:
+        bytes[at] = static_cast<std::byte>(std::to_integer<unsigned>(bytes[at]) +
+                                           std::to_integer<unsigned>(value));
+        break;
+      default:
+        std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                  bytes.begin() + static_cast<std::ptrdiff_t>(std::min(bytes.size(), at + 512)),
+                  value);
+        break;
+    }
+  }
+}
+
+void decode_span(View rest) {
+  Bytes block(cyclone::store_block_bytes);
+  std::copy_n(rest.begin(), std::min(rest.size(), block.size()), block.begin());
+  for (const bool checked : {true, false}) {
+    if (const auto header = cyclone::decode_span(block, checked)) {
+      static_cast<void>(
+          cyclone::geometry_of_disk(header->span_bytes % (1ULL << 30U), header->layout));
+    }
+  }
+}
+
+void decode_document(View rest) {
+  Bytes bytes(rest.begin(), rest.end());
+  bytes.resize(std::max<std::size_t>(bytes.size(), cyclone::document_header_bytes));
+  const auto document = cyclone::decode_document(bytes);
+  const auto geometry = cyclone::geometry_of_disk(disk_bytes, config_of(0).layout).value();
+  static_cast<void>(cyclone::lengths_possible(document.header, geometry));
+  cyclone::Vector vector;
+  static_cast<void>(
+      cyclone::decode_vector(std::span(bytes).subspan(cyclone::document_header_bytes), vector));
+}
+
+void use_image(std::uint8_t gates, View rest) {
+  const auto geometry = cyclone::geometry_of_disk(disk_bytes, config_of(0).layout).value();
+  Bytes image = seeded().image;
+  edit(rest, image);
+  cyclone::ImageChecks checks;
+  for (std::size_t check = 0; check < cyclone::image_check_count; ++check) {
+    if ((gates & 0x80U) != 0 && (gates & 0x7fU) % cyclone::image_check_count <= check) {
+      checks.switch_off(static_cast<cyclone::ImageCheck>(check));
+    }
+  }
+  if (cyclone::validate_image(image, geometry, checks)) {
+    return;
+  }
+  cyclone::Directory directory(image, geometry, cyclone::Eviction::oldest);
+  const cyclone::Window window{true, 4096};
+  std::vector<cyclone::Row> rows;
+  for (std::size_t n = 0; n < 3 * object_count; ++n) {
+    const cyclone::Key key = cyclone::key_of(key_name(n));
+    directory.candidates(key, window, rows);
+    if (!rows.empty()) {
+      static_cast<void>(directory.erase(key, rows.front().offset_blocks));
+    }
+    cyclone::Row row;
+    row.offset_blocks = 1 + 8 * n;
+    directory.insert(key, row, window);
+  }
+  directory.for_each([](std::uint32_t, std::uint32_t, const cyclone::Row&) {});
+  static_cast<void>(directory.erase_if([](const cyclone::Row& row) { return row.head; }));
+}
+
+void use_disk(std::uint8_t gates, View rest, bool reseal) {
+  cyclone::TestDisk disk(0);
+  disk.now = seeded().running;
+  edit(rest, disk.now);
+  const cyclone::Config config = config_of(gates);
+  if (reseal) {
+    const auto geometry = cyclone::geometry_of_disk(disk_bytes, config.layout).value();
+    for (unsigned copy = 0; copy < 2; ++copy) {
+      cyclone::seal(std::span(disk.now).subspan(geometry.copy_begin(copy), geometry.copy_bytes),
+                    geometry);
+    }
+  }
+  for (int life = 0; life < 2; ++life) {
+    const auto store = cyclone::open_store(disk, config);
+    if (store) {
+      use(**store);
+    }
+  }
+}
+
+void place(restart::SharedMemory& memory, const std::string& name, const Bytes& bytes) {
+  const auto object = memory.create(name).value();
+  static_cast<void>(object->resize(bytes.size(), false));
+  const auto mapping = object->map(bytes.size(), restart::Access::read_write).value();
+  std::copy(bytes.begin(), bytes.end(), mapping->bytes().begin());
+}
+
+void start_with(std::uint8_t gates, View rest, bool control) {
+  restart::ProcessMemory memory;
+  Bytes segment = seeded().control;
+  Bytes image = seeded().image;
+  edit(rest, control ? segment : image);
+  const auto layout = [&segment] { return reinterpret_cast<restart::Control*>(segment.data()); };
+  if (!control) {
+    // As if it had been sealed so.
+    layout()->rows.at(0).image_digest = restart::image_digest(image);
+  }
+  if (layout()->frozen.rows_used <= restart::row_count && (gates & 1U) != 0) {
+    layout()->table_digest = restart::table_digest(*layout());
+  }
+  place(memory, restart::control_name(seeded().prefix), segment);
+  place(memory, restart::image_name(seeded().prefix, 0), image);
+  cyclone::TestDisk disk(0);
+  disk.now = seeded().stopped;
+  cyclone::SharedDirectory shared;
+  shared.memory = &memory;
+  shared.config.enabled = true;
+  static_cast<void>(restart::read_status(memory, shared.config.name_prefix, {}));
+  for (int life = 0; life < 2; ++life) {
+    const auto store = cyclone::open_store(disk, config_of(gates), shared);
+    if (store) {
+      use(**store);
+      static_cast<void>((*store)->close());
+    }
+  }
+  restart::Gates purging({}, nullptr);
+  static_cast<void>(restart::purge(memory, shared.config.name_prefix, purging));
+}
+
+}  // namespace
+
+void run_one(std::span<const std::byte> input) {
+  if (input.size() < 2) {
+    return;
+  }
+  const auto gates = std::to_integer<std::uint8_t>(input[1]);
+  const View rest = input.subspan(2);
+  switch (static_cast<Part>(std::to_integer<unsigned>(input[0]) % part_count)) {
+    case Part::span_header:
+      return decode_span(rest);
+    case Part::document:
+      return decode_document(rest);
+    case Part::image:
+      return use_image(gates, rest);
+    case Part::disk:
+    case Part::resealed:
+      return use_disk(gates, rest, std::to_integer<unsigned>(input[0]) % part_count == 4);
+    case Part::control:
+      return start_with(gates, rest, true);
+    case Part::shared:
+      return start_with(gates, rest, false);
+  }
+}
+
+}  // namespace engine::fuzz
