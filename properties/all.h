@@ -30,6 +30,8 @@ namespace properties {
 [[nodiscard]] const Property& slots_conserved();
 /// A second recovery tells what the first told.
 [[nodiscard]] const Property& recovery_stable();
+/// What an attached directory tells is what a rebuild from the disk tells.
+[[nodiscard]] const Property& attach_equals_rebuild();
 /// The recovery ends.
 [[nodiscard]] const Property& recovery_ends();
 /// The process does not die by itself.

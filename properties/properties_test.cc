@@ -9,8 +9,10 @@ namespace {
 
 using scenarios::Piece;
 using scenarios::Reading;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr scenarios::Key k1 = 1;
 constexpr scenarios::Key k2 = 2;
@@ -447,6 +449,24 @@ TEST_F(SlotsConserved, AfterTraffic) {
   seen.structure_after_traffic.reset();
   EXPECT_THAT(hand.judge(seen).undecided,
               ElementsAre("slots_conserved: the target does not show its structure"));
+}
+
+TEST_F(Properties, AttachedItTellsSomethingElseThanTheDisk) {
+  const auto old = hand.put(k1, size);
+  const auto fresh = hand.put(k1, size);
+  scenarios::Examination seen = hand.examination({hand.hit(old)});
+  seen.after_reopen = {hand.hit(fresh)};
+  EXPECT_THAT(violated(hand.judge(seen)), Not(Contains("attach_equals_rebuild")));
+  seen.attached = true;
+  EXPECT_THAT(violated(hand.judge(seen)), Contains("attach_equals_rebuild"));
+  EXPECT_EQ(violation(hand.judge(seen), "attach_equals_rebuild").observed,
+            "GET k1 -> hit, 64K: [0, 64K) from put#1; rebuilt from the disk it is: hit, 64K: [0, "
+            "64K) from put#2");
+  seen.after_recovery = seen.after_reopen;
+  EXPECT_THAT(violated(hand.judge(seen)), Not(Contains("attach_equals_rebuild")));
+  // A rebuild may forget.
+  seen.after_reopen = {hand.miss(k1)};
+  EXPECT_THAT(violated(hand.judge(seen)), Not(Contains("attach_equals_rebuild")));
 }
 
 }  // namespace

@@ -6,6 +6,11 @@
 // that the traffic did not touch may be evicted, but it may neither change nor come back. No cut of
 // power lies between these, so this holds on lying devices too. A get that failed cannot be
 // compared: undecided.
+//
+// attach_equals_rebuild: where the first start took its directory over from shared memory, it tells
+// what the second one tells, which was preceded by a kill and read the disk. It may know of objects
+// that a rebuild forgets, as far as recovery_stable is not claimed; it may not miss or contradict
+// what the disk says.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -177,7 +182,52 @@ class RecoveryStable : public Property {
   }
 };
 
+class AttachEqualsRebuild : public Property {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "attach_equals_rebuild"; }
+  [[nodiscard]] std::string_view claim() const override {
+    return "A directory taken over from shared memory tells what the disk tells.";
+  }
+  [[nodiscard]] Verdict judge(const Facts& facts,
+                              std::vector<Violation>& found,
+                              std::string& why) const override {
+    if (facts.seen == nullptr || !facts.seen->attached) {
+      return Verdict::holds;
+    }
+    Verdict verdict = Verdict::holds;
+    const std::vector<Reading>& rebuilt = facts.seen->after_reopen;
+    for (std::size_t i = 0; i < rebuilt.size(); ++i) {
+      const Reading* attached = find_reading(facts.seen->after_recovery, i, rebuilt[i].key);
+      if (attached == nullptr || rebuilt[i].kind == GetReply::Kind::miss ||
+          same_answer(*attached, rebuilt[i])) {
+        continue;
+      }
+      if (attached->kind == GetReply::Kind::failed || rebuilt[i].kind == GetReply::Kind::failed) {
+        why = "a get failed: " + attached->detail + rebuilt[i].detail;
+        verdict = std::max(verdict, Verdict::undecided);
+        continue;
+      }
+      Violation violation;
+      violation.property = name();
+      violation.claim = claim();
+      violation.observed = fmt::format(
+          "{}; rebuilt from the disk it is: {}", observed_text(*attached), answer_text(rebuilt[i]));
+      violation.allowed = answer_text(rebuilt[i]);
+      violation.key = rebuilt[i].key;
+      violation.phase = phase_name(Phase::after_recovery);
+      found.push_back(std::move(violation));
+      verdict = Verdict::violated;
+    }
+    return verdict;
+  }
+};
+
 }  // namespace
+
+const Property& attach_equals_rebuild() {
+  static const AttachEqualsRebuild property;
+  return property;
+}
 
 const Property& recovery_ends() {
   static const RecoveryEnds property;

@@ -5,8 +5,10 @@
 #include <span>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "faultfs/base/bytes.h"
+#include "scenarios/targets/shared_memory.h"
 
 namespace scenarios {
 
@@ -39,6 +41,7 @@ constexpr std::array forms = {
          "power_cut",
          "power_cut all_lost, power_cut all_kept, or power_cut random SEED"},
     Form{CommandKind::tick, "tick", "tick COUNT"},
+    Form{CommandKind::shm, "shm", "shm WORD"},
     Form{CommandKind::reformat, "reformat", "reformat SIZE"},
 };
 
@@ -136,6 +139,16 @@ faultfs::Status read_keyed(Words words, Command& command) {
   return status;
 }
 
+faultfs::Status read_shared(Words words, Command& command) {
+  if (words.size() != 1 || !is_shared_word(words[0])) {
+    return fail(fmt::format("write it as {}; allowed words: {}",
+                            form_of(CommandKind::shm).usage,
+                            fmt::join(shared_words(), ", ")));
+  }
+  command.word = words[0];
+  return {};
+}
+
 faultfs::Status read_rest(Words words, Command& command) {
   const std::string write_it = fmt::format("write it as {}", form_of(command.kind).usage);
   switch (command.kind) {
@@ -146,6 +159,8 @@ faultfs::Status read_rest(Words words, Command& command) {
       return words.empty() ? faultfs::Status{} : fail(write_it);
     case CommandKind::power_cut:
       return read_cut(words, command);
+    case CommandKind::shm:
+      return read_shared(words, command);
     case CommandKind::tick:
     case CommandKind::reformat:
       return words.size() == 1 ? read_size(words[0], body_bytes_max, command.size) : fail(write_it);
@@ -182,6 +197,8 @@ std::string to_text(const Command& command) {
                        "{} {}",
                        word,
                        command.cut == Command::CutStyle::all_lost ? "all_lost" : "all_kept");
+    case CommandKind::shm:
+      return fmt::format("{} {}", word, command.word);
     case CommandKind::tick:
       return fmt::format("{} {}", word, command.size);
     case CommandKind::reformat:

@@ -25,6 +25,7 @@ enum class CommandKind {
   kill_sliced,  ///< kill_sliced             SIGKILL, restart; the rebuild runs only by `tick`
   power_cut,    ///< power_cut all_lost | all_kept | random 0x12   then restart and full rebuild
   tick,         ///< tick 3                  slices of background work
+  shm,       ///< shm off   |   shm image_digest    what happens to shared memory (shared_memory.h)
   reformat,  ///< reformat 8K             clean stop, restart with another slot size: the store must
              ///< clear
 };
@@ -38,6 +39,7 @@ struct Command {
   std::uint64_t offset = 0;  ///< get: offset; begin: bytes sent at once
   enum class CutStyle : std::uint8_t { all_lost, all_kept, random } cut = CutStyle::all_lost;
   std::uint64_t seed = 0;  ///< power_cut random
+  std::string word;        ///< shm
   [[nodiscard]] bool operator==(const Command&) const = default;
 };
 

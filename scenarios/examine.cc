@@ -6,6 +6,10 @@
 //   traffic, every key, the structure          is a slot used twice? (shows only when it is reused)
 //   kill, start, rebuild, every key            and is that on the disk too?
 //
+// A cache that keeps something in shared memory finds there what a start at this point would find:
+// after a kill what was left, after a power cut nothing. In one history of two its last end is a
+// clean stop, so that the last start may attach.
+//
 // The traffic is one of eight scripts, chosen by the seed: puts over a key of the history and under
 // new keys, one to five slots long, and a purge; in one of the eight the puts go on until the store
 // has wrapped. Nothing of it is logged by the device.
@@ -112,7 +116,7 @@ class Examiner {
   [[nodiscard]] bool run_traffic(Examination& seen);
   [[nodiscard]] bool put(const Step& step, Examination& seen);
   [[nodiscard]] std::optional<Structure> structure();
-  void end_life(Examination& seen);
+  void end_life(Examination& seen, bool in_order = false);
   void enter(CostPart part) {
     if (options_.clock != nullptr) {
       options_.clock->enter(part);
@@ -128,6 +132,7 @@ class Examiner {
   std::vector<Key> keys_;
   Geometry geometry_;
   std::uint32_t starts_ = 0;
+  bool shares_memory_ = false;
 };
 
 /// False, and the examination says how, when the target is gone.
@@ -230,7 +235,7 @@ std::optional<Structure> Examiner::structure() {
   return target_.structure();
 }
 
-void Examiner::end_life(Examination& seen) {
+void Examiner::end_life(Examination& seen, bool in_order) {
   enter(CostPart::kill);
   for (auto& refused : target_.gate_refusals()) {
     auto& sums = seen.gate_refusals;
@@ -242,6 +247,10 @@ void Examiner::end_life(Examination& seen) {
       sums.insert(place, std::move(refused));
     }
   }
+  if (in_order) {
+    // What goes wrong in it shows at the next start.
+    static_cast<void>(target_.stop());
+  }
   target_.kill();
   device_.fence();
 }
@@ -249,7 +258,13 @@ void Examiner::end_life(Examination& seen) {
 faultfs::Status Examiner::run(Examination& seen) {
   geometry_ = geometry(recording_.config, unit_bytes_at(recording_, seen.point));
   reader_.also_know(&seen.traffic);
+  shares_memory_ = target_.traits().shares_memory;
+  if (shares_memory_) {
+    target_.kill();
+    target_.restore_shared(shared_at(recording_, seen.point));
+  }
   faultfs::Result<bool> up = start("start after the crash", seen);
+  seen.attached = shares_memory_ && target_.attached();
   bool going = up && *up && read_all(seen.after_recovery, seen);
   if (going) {
     seen.structure = structure();
@@ -261,7 +276,7 @@ faultfs::Status Examiner::run(Examination& seen) {
   }
   if (going && options_.traffic && run_traffic(seen) && read_all(seen.after_traffic, seen)) {
     seen.structure_after_traffic = structure();
-    end_life(seen);
+    end_life(seen, shares_memory_ && options_.seed / traffic_scripts % 2 == 0);
     up = start("start after traffic", seen);
     going = up && *up && read_all(seen.after_last_restart, seen);
   }

@@ -21,6 +21,7 @@
 #include <rapidcheck.h>
 
 #include "scenarios/targets/config.h"
+#include "scenarios/targets/shared_memory.h"
 
 namespace scenarios {
 
@@ -43,6 +44,7 @@ struct Swarm {
   bool may_end_with_restart = false;
   std::uint64_t lap_bytes = 0;        ///< laps: it ends when this much was put; 0: no laps
   std::uint32_t syncs = 0, puts = 1;  ///< laps: so many of them are expected
+  bool accidents = false;             ///< to shared memory, beside having it or not
 };
 
 /// What the commands so far have left behind.
@@ -207,6 +209,11 @@ Swarm choose_swarm(const GenerateOptions& options) {
   if (can.forgets_unsynced) {
     add_kind(swarm, CommandKind::sync, 2);
   }
+  if (can.shares_memory) {
+    add_kind(swarm, CommandKind::shm, 3);
+    add_kind(swarm, CommandKind::stop, 2);
+    swarm.accidents = chance(1, 2);
+  }
   swarm.keys = fills ? options.keys + unit_count(options) / slots_max : options.keys;
   swarm.keys = between(std::min(2U, swarm.keys), std::max(2U, swarm.keys));
   const std::uint32_t most = std::max(2U, options.commands_max);
@@ -261,6 +268,13 @@ void choose_cut(Command& command) {
   if (command.cut == Command::CutStyle::random) {
     command.seed = between<std::uint64_t>(0, UINT32_MAX);
   }
+}
+
+/// As often off, on or lost as an accident.
+std::string any_shared_word(bool accidents) {
+  const auto& words = shared_words();
+  const auto last = chance(1, 2) || !accidents ? 2 : words.size() - 1;
+  return std::string(words[between<std::size_t>(0, last)]);
 }
 
 /// A slot size beside the configured one, such that some slots fit the disk.
@@ -356,6 +370,9 @@ Command any_command(const GenerateOptions& options, const Swarm& swarm, Situatio
     case CommandKind::tick:
       command.size = between<std::uint64_t>(1, 3);
       break;
+    case CommandKind::shm:
+      command.word = any_shared_word(swarm.accidents);
+      break;
     case CommandKind::reformat:
       command.size = other_slot_bytes(options);
       break;
@@ -377,6 +394,11 @@ std::vector<Command> any_history(const GenerateOptions& options) {
       break;
     }
     commands.push_back(any_command(options, swarm, now));
+    if (commands.back().kind == CommandKind::shm && chance(2, 3)) {
+      // An accident shows only where a life has ended in order.
+      commands.emplace_back().kind = CommandKind::stop;
+      note_restart(commands.back(), now);
+    }
   }
   // A restart at the end leaves a log of nothing but its recovery: worth it sometimes.
   while (!swarm.may_end_with_restart && !commands.empty() && is_restart(commands.back().kind)) {

@@ -22,6 +22,7 @@
 #include "faultfs/base/check.h"
 #include "faultfs/base/random.h"
 #include "scenarios/cut_style.h"
+#include "scenarios/life_notes.h"
 #include "scenarios/reading.h"
 #include "scenarios/recording.h"
 
@@ -36,22 +37,6 @@ struct Upload {
   std::uint64_t sent_bytes = 0;
 };
 
-std::string_view kind_name(OperationKind kind) {
-  switch (kind) {
-    case OperationKind::put:
-      return "put";
-    case OperationKind::purge:
-      return "purge";
-    case OperationKind::update:
-      return "update";
-    case OperationKind::sync:
-      return "sync";
-    case OperationKind::clear:
-      return "clear";
-  }
-  return "";
-}
-
 class Recorder {
  public:
   Recorder(Target& target, const Rig& rig, Recording& recording)
@@ -60,7 +45,8 @@ class Recorder {
         recording_(recording),
         history_(recording.history),
         reader_(target, *recording.bodies, recording.history),
-        traits_(target.traits()) {}
+        traits_(target.traits()),
+        notes_(target, recording) {}
 
   faultfs::Status run();
 
@@ -97,6 +83,7 @@ class Recorder {
   History& history_;
   Reader reader_;
   Traits traits_;
+  LifeNotes notes_;
   std::vector<Upload> uploads_;
   std::uint32_t slot_bytes_ = 0;  ///< 0: as configured
   std::uint32_t starts_ = 0;
@@ -316,6 +303,11 @@ void Recorder::run_operation(const Command& command) {
     case CommandKind::tick:
       tick(command.size);
       break;
+    case CommandKind::shm:
+      if (traits_.shares_memory) {
+        target_.order_shared(command.word);
+      }
+      break;
     default:
       break;
   }
@@ -325,6 +317,7 @@ faultfs::Status Recorder::start(std::string_view after, bool to_end) {
   uploads_.clear();
   ++starts_;
   device_.mark(fmt::format("start {}", starts_));
+  const std::uint32_t first_entry = device_.log_size() + 1;
   const faultfs::Result<Start> start = start_and_rebuild(target_,
                                                          faultfs::mix(recording_.seed, starts_),
                                                          geometry(recording_.config, slot_bytes_),
@@ -332,6 +325,8 @@ faultfs::Status Recorder::start(std::string_view after, bool to_end) {
   if (!start) {
     return tl::unexpected(start.error());
   }
+  // The clean mark is taken back before the first request to the device.
+  notes_.shared_from(first_entry);
   const std::string what = fmt::format("start {} after {}", starts_, after);
   if (killed_by_fault()) {
     return {};
@@ -350,8 +345,10 @@ faultfs::Status Recorder::start(std::string_view after, bool to_end) {
 
 void Recorder::stop_cleanly() {
   device_.mark("stop");
+  notes_.ending();
   answered(target_.stop(), "stop");
   device_.fence();
+  notes_.shared_from(device_.log_size());
 }
 
 faultfs::Status Recorder::reformat(std::uint32_t slot_bytes) {
@@ -376,6 +373,8 @@ faultfs::Status Recorder::reformat(std::uint32_t slot_bytes) {
 }
 
 faultfs::Status Recorder::power_cut(const Command& command) {
+  notes_.ending();
+  notes_.power_goes();
   target_.kill();
   const faultfs::WriteLog log = device_.log();
   faultfs::CrashModel model(recording_.base, log, recording_.profile);
@@ -402,8 +401,10 @@ faultfs::Status Recorder::restart(const Command& command) {
     case CommandKind::kill:
     case CommandKind::kill_sliced:
       device_.mark("kill");
+      notes_.ending();
       target_.kill();
       device_.fence();
+      notes_.shared_from(device_.log_size());
       return start("kill", command.kind == CommandKind::kill || !traits_.sliced_rebuild);
     case CommandKind::power_cut:
       return power_cut(command);
@@ -446,6 +447,7 @@ faultfs::Status Recorder::restart_killed() {
     device_.mark("kill");
     target_.kill();
     device_.fence();
+    notes_.shared_from(device_.log_size());
     status = start("kill by a fault", true);
   }
   return status;
@@ -468,6 +470,7 @@ faultfs::Status Recorder::run() {
   }
   recording_.log = device_.log();
   recording_.fault_states = device_.faults();
+  notes_.ending();
   target_.kill();
   return status;
 }

@@ -12,6 +12,7 @@
 #include "scenarios/cost_clock.h"
 #include "scenarios/device_faults.h"
 #include "scenarios/history.h"
+#include "scenarios/targets/shared_memory.h"
 
 namespace scenarios {
 
@@ -30,7 +31,11 @@ struct Recording {
   std::vector<Reading> readings;          ///< of the gets during the run
   std::vector<std::uint32_t> reading_at;  ///< log size at each reading
   std::optional<Death> death;             ///< the target died during the run by itself
-  std::string trouble;                    ///< a restart inside the history failed: what was seen
+  /// What was in shared memory from an entry of the log on, and was left to whoever starts after a
+  /// kill there; in order.
+  std::vector<std::pair<std::uint32_t, std::shared_ptr<const SharedState>>> shared;
+  std::vector<std::pair<std::string, std::uint64_t>> gate_refusals;  ///< of each of its lives
+  std::string trouble;  ///< a restart inside the history failed: what was seen
   /// Bodies made so far, so that `examine` need not make them again; may be null. One thread.
   std::shared_ptr<BodyLibrary> bodies;
 };
@@ -45,6 +50,10 @@ struct Recording {
                                                 const std::vector<Command>& commands,
                                                 const Faults& faults = {});
 
+/// What a start after `point` finds in shared memory; null: nothing, as after every power cut.
+[[nodiscard]] std::shared_ptr<const SharedState> shared_at(const Recording& recording,
+                                                           const faultfs::CrashPoint& point);
+
 /// What was seen of one crash state. Phases that were not reached (the target died, the rebuild did
 /// not end) or not asked for are empty.
 struct Examination {
@@ -52,6 +61,7 @@ struct Examination {
   Outcome started = Outcome::done;  ///< lost: it died, at a start or later, or never became ready
   std::string start_detail;         ///< when, and why
   bool recovery_ended = true;
+  bool attached = false;                ///< the first start took over what was in shared memory
   std::vector<Reading> after_recovery;  ///< every key of the history
   std::optional<Structure> structure;
   std::vector<Reading> after_reopen;   ///< killed and started again: recovery is stable

@@ -18,8 +18,16 @@ namespace {
 using faultfs::fail;
 using faultfs::size_text;
 
-constexpr std::array<std::string_view, 9> line_words = {
-    "target", "store", "preset", "without-gate", "allocator", "policy", "slot", "disk", "program"};
+constexpr std::array<std::string_view, 10> line_words = {"target",
+                                                         "store",
+                                                         "preset",
+                                                         "without-gate",
+                                                         "allocator",
+                                                         "policy",
+                                                         "shared-memory",
+                                                         "slot",
+                                                         "disk",
+                                                         "program"};
 constexpr std::uint64_t header_bytes = 16384;  // both stores keep this much before their slots
 constexpr std::uint32_t engine_slot_overhead = 128, squid_slot_overhead = 40;
 constexpr std::array<std::string_view, 4> targets = {"engine", "squid", "trafficserver", "command"};
@@ -159,6 +167,10 @@ faultfs::Status read_word(std::string_view name, std::string_view word, TargetCo
   if (name == "disk") {
     return read_bytes(word, std::uint64_t{1} << 40U, config.disk_bytes);
   }
+  if (name == "shared-memory") {
+    config.shared_memory = word == "on";
+    return one_of("shared-memory", word, {"on", "off"});
+  }
   if (name == "without-gate") {
     config.without_gates.emplace_back(word);
     return {};
@@ -202,6 +214,9 @@ std::string to_text(const TargetConfig& config) {
   }
   add("allocator", config.allocator, plain.allocator);
   add("policy", config.policy, plain.policy);
+  if (config.shared_memory) {
+    text += "shared-memory on\n";
+  }
   add("slot", size_text(config.slot_bytes), size_text(plain.slot_bytes));
   add("disk", size_text(config.disk_bytes), size_text(plain.disk_bytes));
   add("program", config.program, plain.program);
@@ -266,6 +281,9 @@ faultfs::Status check(const TargetConfig& config) {
   if (std::find(targets.begin(), targets.end(), config.target) == targets.end()) {
     return fail(fmt::format(
         "target '{}' is not known; allowed: {}", config.target, fmt::join(targets, ", ")));
+  }
+  if (config.shared_memory && (config.target != "engine" || config.store != "cyclone")) {
+    return fail("shared memory is for target engine with store cyclone");
   }
   const faultfs::Status words =
       config.target == "engine" ? check_engine(config) : check_foreign(config);

@@ -18,6 +18,7 @@ struct TargetConfig {
   std::vector<std::string> without_gates;  ///< engine: gates switched off
   std::string allocator;                   ///< lowest_first, lifo, random; empty: the preset's
   std::string policy;                      ///< whole_entry, newest_complete; empty: the preset's
+  bool shared_memory = false;  ///< cyclone: the directory is kept there from life to life
   std::uint32_t slot_bytes = 16384;
   std::uint64_t disk_bytes = 1 << 20;
   std::string program;  ///< path of the program; empty: found beside powercut or in PATH
@@ -26,7 +27,8 @@ struct TargetConfig {
 };
 
 /// Lines `target engine`, `store rock`, `preset …`, `without-gate …`, `allocator …`, `policy …`,
-/// `slot …`, `disk …`, `program …`; only those that differ from the default, `target` always.
+/// `shared-memory on`, `slot …`, `disk …`, `program …`; only those that differ from the default,
+/// `target` always.
 [[nodiscard]] std::string to_text(const TargetConfig& config);
 /// True when the first word of `line` is one of those.
 [[nodiscard]] bool is_config_line(std::string_view line);

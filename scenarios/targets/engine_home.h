@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/store.h"
+#include "scenarios/targets/shared_memory.h"
 #include "scenarios/targets/target.h"
 
 namespace scenarios {
@@ -24,6 +25,8 @@ class EngineHome {
   virtual void kill() = 0;
   [[nodiscard]] virtual std::optional<Death> death() = 0;
   [[nodiscard]] virtual std::string log_text() = 0;
+  /// Where the lives keep their directory; null: nowhere.
+  [[nodiscard]] virtual SharedGround* shared() = 0;
 
  protected:
   EngineHome() = default;
@@ -40,6 +43,13 @@ class EngineHome {
 [[nodiscard]] std::unique_ptr<EngineHome> make_process_home(const TargetConfig& config,
                                                             const Rig& rig,
                                                             std::filesystem::path program);
+
+/// A slot is the measure by which histories choose sizes; to a cyclone an object is half of one.
+[[nodiscard]] inline engine::cyclone::Layout cyclone_layout(std::uint32_t slot_bytes) {
+  engine::cyclone::Layout layout;
+  layout.average_object_bytes = slot_bytes / 2;
+  return layout;
+}
 
 /// Slots per slice of a rebuild: few, so that a rebuild in slices has many places to be at.
 constexpr std::uint32_t rebuild_slice_slots = 8;

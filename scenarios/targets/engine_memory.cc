@@ -86,14 +86,13 @@ engine::rock::Config rock_config(const TargetConfig& config) {
   return rock;
 }
 
-/// A slot is the measure by which histories choose sizes; to a cyclone an object is half of one.
 engine::cyclone::Config cyclone_config(const TargetConfig& config,
                                        std::uint64_t seed,
                                        std::uint32_t slot_bytes) {
   const auto preset = engine::cyclone::find_preset(config.preset);
   POWERCUT_CHECK(preset.has_value(), "preset {}", config.preset);
   engine::cyclone::Config cyclone = *preset;
-  cyclone.layout.average_object_bytes = slot_bytes / 2;
+  cyclone.layout = cyclone_layout(slot_bytes);
   cyclone.recovery_slice_bytes = slot_bytes;
   cyclone.seed = seed;
   cyclone.gates_off.insert(
@@ -105,12 +104,16 @@ using OpenedStore = engine::Result<std::unique_ptr<engine::Store>>;
 
 class MemoryHome : public EngineHome {
  public:
-  MemoryHome(TargetConfig config, const Rig& rig) : config_(std::move(config)), rig_(rig) {}
+  MemoryHome(TargetConfig config, const Rig& rig) : config_(std::move(config)), rig_(rig) {
+    if (config_.shared_memory) {
+      ground_.emplace(memory_, &memory_, "powercut");
+    }
+  }
 
   faultfs::Result<OpenedStore> open(std::uint64_t seed, std::uint32_t slot_bytes) override {
     disk_.emplace(rig_.device);
     if (config_.store == "cyclone") {
-      return engine::cyclone::open_store(*disk_, cyclone_config(config_, seed, slot_bytes));
+      return open_cyclone(cyclone_config(config_, seed, slot_bytes));
     }
     engine::rock::Config rock = rock_config(config_);
     rock.seed = seed;
@@ -120,12 +123,28 @@ class MemoryHome : public EngineHome {
   bool wait_for_end() override { return true; }
   void kill() override { disk_.reset(); }
   std::optional<Death> death() override { return std::nullopt; }
-  std::string log_text() override { return {}; }
+  std::string log_text() override { return log_; }
+  SharedGround* shared() override { return ground_ ? &*ground_ : nullptr; }
 
  private:
+  OpenedStore open_cyclone(const engine::cyclone::Config& config) {
+    engine::cyclone::SharedDirectory shared;
+    if (ground_) {
+      shared.memory = &memory_;
+      shared.config.enabled = ground_->on();
+      shared.config.name_prefix = ground_->prefix_word();
+      log_.clear();
+      shared.log = [this](std::string_view line) { log_.append(line).append("\n"); };
+    }
+    return engine::cyclone::open_store(*disk_, config, shared);
+  }
+
   TargetConfig config_;
   Rig rig_;
   std::optional<Disk> disk_;
+  engine::restart::ProcessMemory memory_;
+  std::optional<SharedGround> ground_;
+  std::string log_;
 };
 
 }  // namespace

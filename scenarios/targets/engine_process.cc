@@ -27,7 +27,8 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
                                          const std::filesystem::path& disk,
                                          std::uint64_t seed,
                                          std::uint32_t slot_bytes,
-                                         bool reopens) {
+                                         bool reopens,
+                                         const SharedGround* shared) {
   std::vector<std::string> arguments = {"serve",
                                         "--disk",
                                         disk.string(),
@@ -55,6 +56,10 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
   for (const std::string& gate : config.without_gates) {
     add("--without-gate", gate);
   }
+  if (shared != nullptr) {
+    add("--shm", shared->on() ? "enabled=1" : "enabled=0");
+    add("--shm", "name_prefix=" + shared->prefix_word());
+  }
   add("--allocator", config.allocator);
   add("--policy", config.policy);
   return arguments;
@@ -63,11 +68,18 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
 class ProcessHome : public EngineHome {
  public:
   ProcessHome(TargetConfig config, const Rig& rig, std::filesystem::path program)
-      : config_(std::move(config)), rig_(rig), program_(std::move(program)) {}
+      : config_(std::move(config)), rig_(rig), program_(std::move(program)) {
+    if (config_.shared_memory) {
+      // By this name the leftovers of a killed harness are found.
+      ground_.emplace(
+          engine::restart::posix_shared_memory(), nullptr, fmt::format("powercut-{}", getpid()));
+    }
+  }
 
   faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> open(
       std::uint64_t seed, std::uint32_t slot_bytes) override;
 
+  SharedGround* shared() override { return ground_ ? &*ground_ : nullptr; }
   ~ProcessHome() override { end_process(); }
   ProcessHome(const ProcessHome&) = delete;
   ProcessHome(ProcessHome&&) = delete;
@@ -115,11 +127,16 @@ class ProcessHome : public EngineHome {
       spare_socket_ = -1;
     }
   }
+  [[nodiscard]] std::string shared_words_now() const {
+    return ground_ ? fmt::format("{} {}", ground_->on(), ground_->prefix_word()) : "";
+  }
   [[nodiscard]] std::filesystem::path log_file() const { return rig_.work_dir / "engine.log"; }
 
   TargetConfig config_;
   Rig rig_;
   std::filesystem::path program_;
+  std::optional<SharedGround> ground_;
+  std::string started_with_;  // on or off, and the prefix: words that a reopening cannot change
   std::unique_ptr<Child> child_;
   int spare_socket_ = -1;  // a persistent process's, from one life's store to the next
 };
@@ -135,7 +152,7 @@ faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> ProcessHome::ope
 /// Null where a process of its own has to show what happens: there is none yet, it has died, or the
 /// disk as it is now is refused.
 std::unique_ptr<engine::Store> ProcessHome::reopen(std::uint64_t seed, std::uint32_t slot_bytes) {
-  if (spare_socket_ < 0 || death() ||
+  if (spare_socket_ < 0 || death() || shared_words_now() != started_with_ ||
       !engine::service::reopen_served(spare_socket_, seed, slot_bytes)) {
     end_process();
     return nullptr;
@@ -158,8 +175,13 @@ faultfs::Result<ProcessHome::Opened> ProcessHome::start_process(std::uint64_t se
   std::filesystem::remove(log_file(), ignored);
   ChildOptions options;
   options.program = program_;
-  options.arguments = serve_arguments(
-      config_, rig_.disk_dir / disk_name(config_), seed, slot_bytes, rig_.persistent_engine);
+  options.arguments = serve_arguments(config_,
+                                      rig_.disk_dir / disk_name(config_),
+                                      seed,
+                                      slot_bytes,
+                                      rig_.persistent_engine,
+                                      shared());
+  started_with_ = shared_words_now();
   options.output = log_file();
   options.descriptors = {{sockets[1], socket_in_child}};
   options.pin_cpu = rig_.pin_cpu;

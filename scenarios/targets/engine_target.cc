@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/cyclone/store.h"
 #include "engine/store.h"
 #include "scenarios/targets/engine_home.h"
 #include "scenarios/targets/engine_structure.h"
@@ -45,6 +46,7 @@ class EngineTarget : public Target {
     traits.header_update = traits.purge = traits.sync = traits.range = traits.slow_put = true;
     traits.sliced_rebuild = traits.inspects = traits.reformats = true;
     traits.in_process = in_process_;
+    traits.shares_memory = home_->shared() != nullptr;
     return traits;
   }
 
@@ -67,6 +69,18 @@ class EngineTarget : public Target {
   Reply rebuild(std::uint64_t ticks_max, bool& more) override;
   Reply stop() override;
   void kill() override { end_life(); }
+  void order_shared(std::string_view word) override;
+  std::shared_ptr<const SharedState> save_shared() override {
+    return home_->shared() != nullptr ? home_->shared()->save() : nullptr;
+  }
+  void restore_shared(const std::shared_ptr<const SharedState>& state) override {
+    if (home_->shared() != nullptr) {
+      home_->shared()->restore(state);
+    }
+  }
+  bool attached() override {
+    return store_ && home_->shared() != nullptr && store_->stats().counters["attached"] > 0;
+  }
   std::optional<Structure> structure() override;
   std::optional<Death> death() override { return home_->death(); }
   std::vector<std::pair<std::string, std::uint64_t>> gate_refusals() override;
@@ -87,6 +101,12 @@ class EngineTarget : public Target {
     uploads_.clear();
     store_.reset();
     home_->kill();
+    life_ended();
+  }
+  void life_ended() {
+    if (home_->shared() != nullptr) {
+      home_->shared()->life_ended();
+    }
   }
 
   TargetConfig config_;
@@ -94,12 +114,17 @@ class EngineTarget : public Target {
   std::unique_ptr<EngineHome> home_;
   std::unique_ptr<engine::Store> store_;
   std::vector<OpenUpload> uploads_;
+  std::uint32_t slot_bytes_ = 0;  ///< of the life that runs
   engine::GetReply engine_reply_;
 };
 
 faultfs::Result<Reply> EngineTarget::start(std::uint64_t seed, std::uint32_t slot_bytes) {
   end_life();
-  auto store = home_->open(seed, slot_bytes == 0 ? config_.slot_bytes : slot_bytes);
+  slot_bytes_ = slot_bytes == 0 ? config_.slot_bytes : slot_bytes;
+  auto store = home_->open(seed, slot_bytes_);
+  if (home_->shared() != nullptr) {
+    home_->shared()->start_ended();
+  }
   if (!store) {
     return tl::unexpected(store.error());
   }
@@ -214,7 +239,16 @@ Reply EngineTarget::stop() {
   if (reply.outcome == Outcome::done && !home_->wait_for_end()) {
     return {Outcome::lost, "cache-engine was told to stop and did not end"};
   }
+  life_ended();
   return reply;
+}
+
+void EngineTarget::order_shared(std::string_view word) {
+  const auto geometry =
+      engine::cyclone::geometry_of_disk(config_.disk_bytes, cyclone_layout(slot_bytes_));
+  if (home_->shared() != nullptr && geometry) {
+    home_->shared()->order(word, *geometry);
+  }
 }
 
 std::optional<Structure> EngineTarget::structure() {
@@ -228,6 +262,11 @@ std::vector<std::pair<std::string, std::uint64_t>> EngineTarget::gate_refusals()
   std::vector<std::pair<std::string, std::uint64_t>> counts;
   for (engine::GateRefusals& refused : store_->refusals()) {
     counts.emplace_back(std::move(refused.gate), refused.count);
+  }
+  const std::uint64_t purges =
+      home_->shared() != nullptr ? home_->shared()->take_purges_refused() : 0;
+  if (purges > 0) {
+    counts.emplace_back("purge_owner", purges);
   }
   return counts;
 }

@@ -11,6 +11,7 @@
 #include "faultfs/device.h"
 #include "scenarios/body.h"
 #include "scenarios/targets/config.h"
+#include "scenarios/targets/shared_memory.h"
 
 namespace scenarios {
 
@@ -37,6 +38,7 @@ struct Traits {
   bool sliced_rebuild = false;  ///< rebuild is driven by `tick`
   bool inspects = false;        ///< `inspect` answers
   bool reformats = false;       ///< can be restarted with another slot size
+  bool shares_memory = false;   ///< keeps something in shared memory from life to life
   bool in_process = false;      ///< dies with the harness: runs on the memory device
 };
 
@@ -126,6 +128,15 @@ class Target {
   virtual Reply stop() = 0;
   /// SIGKILL and reap (in process: drop without closing). Never fails; also cleans what it left.
   virtual void kill() = 0;
+
+  /// `shm WORD` (shared_memory.h); for targets that share memory.
+  virtual void order_shared(std::string_view /*word*/) {}
+  /// What is in shared memory now; null: the target has none.
+  [[nodiscard]] virtual std::shared_ptr<const SharedState> save_shared() { return nullptr; }
+  /// Between two lives: that is what the next one finds. Null: nothing.
+  virtual void restore_shared(const std::shared_ptr<const SharedState>& /*state*/) {}
+  /// True where the life that runs took over what the one before left in shared memory.
+  [[nodiscard]] virtual bool attached() { return false; }
 
   [[nodiscard]] virtual std::optional<Structure> structure() = 0;
   /// Set when the process ended by itself since `start`.
