@@ -65,9 +65,7 @@ void add_color_option(CLI::App& app, std::string& word) {
 
 void add_target_options(CLI::App& app, RunWords& words) {
   auto& config = words.options.config;
-  app.add_option("--target",
-                 config.target,
-                 "engine, squid, trafficserver, command (see `powercut targets`)")
+  app.add_option("--target", config.target, "engine, squid, trafficserver, command")
       ->capture_default_str();
   app.add_option("--store", config.store, "store of the engine: rock, cyclone")
       ->capture_default_str();
@@ -78,6 +76,7 @@ void add_target_options(CLI::App& app, RunWords& words) {
   app.add_option(
       "--allocator", config.allocator, "lowest_first, lifo, random (default: each in turn)");
   app.add_option("--policy", config.policy, "whole_entry, newest_complete (default: each in turn)");
+  app.add_flag("--shm", config.shared_memory, "cyclone: the directory is kept in shared memory");
   app.add_option("--slot", words.slot, "slot size, e.g. 16K (default: 4K and 16K in turn)");
   app.add_option("--disk", words.disk, "size of the storage, e.g. 1M");
   app.add_option("--program", config.program, "the cache's program, or that of target command");

@@ -124,6 +124,10 @@ class Exploration {
     }
     experiment_ = std::move(*made);
     count_faults(experiment_->recording().fault_states);
+    result_.gate_refusals.clear();
+    for (const auto& [gate, refusals] : experiment_->recording().gate_refusals) {
+      result_.gate_refusals[gate] += refusals;
+    }
     return true;
   }
 
