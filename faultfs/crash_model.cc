@@ -186,7 +186,11 @@ void CrashModel::restore_all_kept(std::uint32_t completed) {
   }
 }
 
-std::vector<Image> CrashModel::build(const CrashPlan& plan) {
+std::uint32_t CrashModel::limit(const CrashPoint& point) const {
+  return CutSectors({base_, log_, profile_, history_}, {point, {}}).limit();
+}
+
+std::vector<Image> CrashModel::build(const CrashPlan& plan, std::vector<SectorPlace>* deviating) {
   Status legal = check(plan);
   POWERCUT_CHECK(legal, "{}", legal.error().message);
   CutSectors sectors({base_, log_, profile_, history_}, plan);
@@ -197,7 +201,7 @@ std::vector<Image> CrashModel::build(const CrashPlan& plan) {
   }
   for (const Fate& fate : plan.fates) {
     if (fate.kind != FateKind::kept) {
-      settle_fate(fate, sectors, disks);
+      settle_fate(fate, sectors, disks, deviating);
     }
   }
   return disks;
@@ -208,20 +212,21 @@ std::vector<Image> CrashModel::build(const CrashPlan& plan) {
 /// its own fate corrects it.
 void CrashModel::settle_fate(const Fate& fate,
                              const CutSectors& sectors,
-                             std::vector<Image>& disks) const {
+                             std::vector<Image>& disks,
+                             std::vector<SectorPlace>* deviating) const {
   DiskNumber disk = log_.entry(fate.write).disk;
   for (std::uint32_t i = 0; i < history_.sector_count(fate.write); ++i) {
     Touch touch = history_.touch_of(fate.write, i);
     Touch later = history_.after(touch);
     if (later == no_touch || history_.entry_of(later) > sectors.limit()) {
-      settle_sector(sectors, disk, history_.first_sector(fate.write) + i, disks);
+      settle_sector(sectors, disk, history_.first_sector(fate.write) + i, disks, deviating);
     }
   }
   if (fate.kind == FateKind::misdirected) {
     std::uint64_t end = sectors.target_end() + profile_.sector_bytes - 1;
     std::uint64_t sector = sectors.target_begin() / profile_.sector_bytes;
     for (; sector < end / profile_.sector_bytes; ++sector) {
-      settle_sector(sectors, disk, sector, disks);
+      settle_sector(sectors, disk, sector, disks, deviating);
     }
   }
 }
@@ -229,7 +234,11 @@ void CrashModel::settle_fate(const Fate& fate,
 void CrashModel::settle_sector(const CutSectors& sectors,
                                DiskNumber disk,
                                std::uint64_t number,
-                               std::vector<Image>& disks) const {
+                               std::vector<Image>& disks,
+                               std::vector<SectorPlace>* deviating) const {
+  if (deviating != nullptr) {
+    deviating->push_back({disk, number});
+  }
   CutSectors::Sector sector;
   sector.disk = disk;
   sector.number = number;

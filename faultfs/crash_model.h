@@ -7,6 +7,7 @@
 #include "faultfs/open_units.h"
 #include "faultfs/plan.h"
 #include "faultfs/profile.h"
+#include "faultfs/read_watch.h"
 #include "faultfs/sector_history.h"
 #include "faultfs/write_log.h"
 
@@ -86,7 +87,15 @@ class CrashModel {
 
   /// The disks as `plan` leaves them. `plan` must pass `check`. Costs what the plan deviates from
   /// "all kept", wherever the crash point lies; ascending crash points are the cheapest.
-  [[nodiscard]] std::vector<Image> build(const CrashPlan& plan);
+  /// Only the first cut of the plan counts: those inside the recovery have logs of their own.
+  /// `deviating`: gets the sectors in which the disks may differ from those on which everything up
+  /// to `limit` is kept.
+  [[nodiscard]] std::vector<Image> build(const CrashPlan& plan,
+                                         std::vector<SectorPlace>* deviating = nullptr);
+
+  /// The last entry that may have changed anything at `point`: the one in flight, or the last that
+  /// had completed.
+  [[nodiscard]] std::uint32_t limit(const CrashPoint& point) const;
 
   /// The origin of every sector of `disk` in the image that `build(plan)` gives.
   [[nodiscard]] std::vector<Origin> origins(const CrashPlan& plan, DiskNumber disk) const;
@@ -101,11 +110,15 @@ class CrashModel {
   [[nodiscard]] Status check_target(const Fate& fate) const;
   [[nodiscard]] Status check_sectors(const Fate& fate, const CrashPoint& point) const;
   [[nodiscard]] Status check_tear(const Fate& fate) const;
-  void settle_fate(const Fate& fate, const CutSectors& sectors, std::vector<Image>& disks) const;
+  void settle_fate(const Fate& fate,
+                   const CutSectors& sectors,
+                   std::vector<Image>& disks,
+                   std::vector<SectorPlace>* deviating) const;
   void settle_sector(const CutSectors& sectors,
                      DiskNumber disk,
                      std::uint64_t number,
-                     std::vector<Image>& disks) const;
+                     std::vector<Image>& disks,
+                     std::vector<SectorPlace>* deviating) const;
   void restore_all_kept(std::uint32_t completed);
 
   const std::vector<Image>& base_;

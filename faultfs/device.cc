@@ -313,8 +313,12 @@ void Device::record(bool on) {
 }
 
 void Device::watch(const std::vector<SectorPlace>& places) {
+  keep_watching(std::make_shared<const std::vector<SectorPlace>>(places));
+}
+
+void Device::keep_watching(std::shared_ptr<const std::vector<SectorPlace>> places) {
   std::lock_guard lock(mutex_);
-  watch_.arm(places);
+  watch_.arm(std::move(places));
 }
 
 std::vector<SectorPlace> Device::watched_reads() const {

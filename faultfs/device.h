@@ -164,6 +164,8 @@ class Device {
   /// From now on notes which of `places` are read before they are overwritten (`ReadWatch`). What
   /// was noted before is forgotten; a power-on changes nothing. Empty: notes nothing.
   void watch(const std::vector<SectorPlace>& places);
+  /// As `watch`; for the same places again and again it costs what happened since.
+  void keep_watching(std::shared_ptr<const std::vector<SectorPlace>> places);
   /// The places read since, first read first.
   [[nodiscard]] std::vector<SectorPlace> watched_reads() const;
 

@@ -185,8 +185,27 @@ std::string fate_text(const Fate& fate) {
   return "";
 }
 
+constexpr std::string_view again_word = "again";
+
 bool is_cut_word(std::string_view word) {
   return word == "cut" || word == "kill";
+}
+
+Status parse_again(std::string_view line,
+                   const std::vector<std::string_view>& found,
+                   CrashPlan& plan) {
+  if (found.size() < 2 || !is_cut_word(found[1])) {
+    return refuse(line, "\"again\" needs a crash point; allowed: again cut after w0003");
+  }
+  if (plan.again.size() == cuts_again_max) {
+    return refuse(line, fmt::format("allowed are {} cuts inside recoveries", cuts_again_max));
+  }
+  Cut cut;
+  Status read = parse_cut(line, {found.begin() + 1, found.end()}, cut.point);
+  if (read) {
+    plan.again.push_back(std::move(cut));
+  }
+  return read;
 }
 
 }  // namespace
@@ -210,18 +229,39 @@ std::string to_text(const CrashPlan& plan) {
   for (const Fate& fate : plan.fates) {
     text += to_text(fate) + "\n";
   }
+  for (const Cut& cut : plan.again) {
+    text += fmt::format("{:<9} {}\n", again_word, to_text(cut.point));
+    for (const Fate& fate : cut.fates) {
+      text += to_text(fate) + "\n";
+    }
+  }
   return text;
+}
+
+CrashPlan CrashPlan::alone(std::size_t at) const {
+  return at == 0 ? CrashPlan{point, fates} : CrashPlan{again[at - 1].point, again[at - 1].fates};
+}
+
+CrashPlan CrashPlan::first_cuts(std::size_t count) const {
+  CrashPlan first = *this;
+  first.again.resize(std::min(again.size(), count - 1));
+  return first;
 }
 
 bool is_plan_line(std::string_view line) {
   std::vector<std::string_view> found = words(line);
-  return !found.empty() && (is_cut_word(found[0]) || is_entry_word(found[0]));
+  return !found.empty() &&
+         (is_cut_word(found[0]) || found[0] == again_word || is_entry_word(found[0]));
 }
 
 Status parse_plan_line(std::string_view line, CrashPlan& plan) {
   std::vector<std::string_view> found = words(line);
-  if (found.empty() || !(is_cut_word(found[0]) || is_entry_word(found[0]))) {
-    return refuse(line, "a line of a plan begins with cut, kill or a write; allowed: w0118 lost");
+  if (!is_plan_line(line)) {
+    return refuse(line,
+                  "a line of a plan begins with cut, kill, again or a write; allowed: w0118 lost");
+  }
+  if (found[0] == again_word) {
+    return parse_again(line, found, plan);
   }
   if (is_cut_word(found[0])) {
     return parse_cut(line, found, plan.point);
@@ -231,16 +271,17 @@ Status parse_plan_line(std::string_view line, CrashPlan& plan) {
   if (!read) {
     return read;
   }
+  std::vector<Fate>& fates = plan.fates_of(plan.again.size());
   auto place = std::lower_bound(
-      plan.fates.begin(), plan.fates.end(), fate.write, [](const Fate& other, std::uint32_t write) {
+      fates.begin(), fates.end(), fate.write, [](const Fate& other, std::uint32_t write) {
         return other.write < write;
       });
-  if (place != plan.fates.end() && place->write == fate.write) {
+  if (place != fates.end() && place->write == fate.write) {
     return refuse(line,
                   fmt::format("{} has a fate already; allowed: one line for each write",
                               entry_name(fate.write)));
   }
-  plan.fates.insert(place, std::move(fate));
+  fates.insert(place, std::move(fate));
   return {};
 }
 

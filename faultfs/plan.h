@@ -42,13 +42,42 @@ struct Fate {
   [[nodiscard]] bool operator==(const Fate&) const = default;
 };
 
-/// One crash state as data: crash point and fates. A volatile write that is not listed is kept.
-/// Says nothing about which log it belongs to; `CrashModel::check` says whether it is legal there.
-struct CrashPlan {
+/// One end of power or of the process, and what it left. A volatile write that is not listed is
+/// kept.
+struct Cut {
   CrashPoint point;
   std::vector<Fate> fates;  ///< ascending by write
-  [[nodiscard]] bool operator==(const CrashPlan&) const = default;
+  [[nodiscard]] bool operator==(const Cut&) const = default;
 };
+
+/// One crash state as data: crash point and fates; and, where the recovery that followed was cut
+/// too, the same of its log, and so on. Says nothing about which log it belongs to;
+/// `CrashModel::check` says whether it is legal there.
+struct CrashPlan {
+  CrashPoint point;
+  std::vector<Fate> fates;      ///< ascending by write
+  std::vector<Cut> again = {};  ///< cuts inside the recovery, each in the recovery from the one
+                                ///< before; entries are those of that recovery's own log
+  [[nodiscard]] bool operator==(const CrashPlan&) const = default;
+
+  /// Cut number `at`: 0 is the one of the history, the others are those of `again`.
+  [[nodiscard]] CrashPoint& point_of(std::size_t at) {
+    return at == 0 ? point : again[at - 1].point;
+  }
+  [[nodiscard]] std::vector<Fate>& fates_of(std::size_t at) {
+    return at == 0 ? fates : again[at - 1].fates;
+  }
+  [[nodiscard]] const std::vector<Fate>& fates_of(std::size_t at) const {
+    return at == 0 ? fates : again[at - 1].fates;
+  }
+  /// Cut number `at` alone.
+  [[nodiscard]] CrashPlan alone(std::size_t at) const;
+  /// The plan up to its first `count` cuts, at least one.
+  [[nodiscard]] CrashPlan first_cuts(std::size_t count) const;
+};
+
+/// So many cuts inside recoveries are read.
+inline constexpr std::size_t cuts_again_max = 8;
 
 /// "cut after w0118", "kill inside w0118": a crash point in a sentence.
 [[nodiscard]] std::string to_text(const CrashPoint& point);
@@ -64,17 +93,22 @@ struct CrashPlan {
 /// w0116     torn sectors 0-1 then 256 bytes
 /// w0117     garbled sectors 2
 /// w0118     misdirected to 0x8000
+/// again     cut after w0003     (the recovery was cut after the third entry of its own log;
+/// w0002     lost                what follows are fates in that log)
 /// ```
 /// An empty list of sectors is written `none`. Sector numbers are below 1048576.
 [[nodiscard]] std::string to_text(const CrashPlan& plan);
 
-/// True when `line` is one that `parse_plan_line` reads (its first word is cut, kill or wNNNN).
+/// True when `line` is one that `parse_plan_line` reads (its first word is cut, kill, again or
+/// wNNNN).
 [[nodiscard]] bool is_plan_line(std::string_view line);
 
-/// Adds one line to `plan`. Error: quotes the line, says what was wrong and what is allowed.
+/// Adds one line to `plan`; fates go to the last cut that was read. Error: quotes the line, says
+/// what was wrong and what is allowed.
 [[nodiscard]] Status parse_plan_line(std::string_view line, CrashPlan& plan);
 
-/// Reads a whole text of such lines; exactly one cut or kill line, each write once.
+/// Reads a whole text of such lines; exactly one cut or kill line, then any
+/// number of again lines, each write once for each cut.
 [[nodiscard]] Result<CrashPlan> parse_plan(std::string_view text);
 
 }  // namespace faultfs

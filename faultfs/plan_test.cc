@@ -146,5 +146,38 @@ TEST(Plan, NeedsExactlyOneCrashPoint) {
               HasSubstr("one cut or kill line"));
 }
 
+TEST(CutsInsideRecoveries, PrintAndParse) {
+  const std::string text =
+      "cut       after w0118\n"
+      "w0112     lost\n"
+      "again     cut inside w0003\n"
+      "w0002     torn sectors 0-1\n"
+      "again     kill after w0001\n";
+  const auto plan = parse_plan(text);
+  ASSERT_TRUE(plan.has_value()) << plan.error().message;
+  ASSERT_EQ(plan->again.size(), 2U);
+  EXPECT_EQ(plan->fates.size(), 1U);
+  EXPECT_EQ(plan->again[0].fates.size(), 1U);
+  EXPECT_TRUE(plan->again[0].point.inside);
+  EXPECT_EQ(plan->again[1].point.kind, CutKind::kill);
+  EXPECT_EQ(to_text(*plan), text);
+  EXPECT_EQ(to_text(plan->first_cuts(1)), text.substr(0, text.find("again")));
+  EXPECT_EQ(to_text(plan->alone(2)), "kill      after w0001\n");
+}
+
+TEST(CutsInsideRecoveries, AreRefusedWithASentence) {
+  for (const char* line : {"again", "again after w0001", "again cut", "again cut after 7"}) {
+    const auto plan = parse_plan(std::string("cut after w0001\n") + line + "\n");
+    ASSERT_FALSE(plan.has_value()) << line;
+    EXPECT_NE(plan.error().message.find("allowed"), std::string::npos) << plan.error().message;
+  }
+  std::string deep = "cut after w0001\n";
+  for (std::size_t at = 0; at <= cuts_again_max; ++at) {
+    deep += "again cut after w0001\n";
+  }
+  EXPECT_FALSE(parse_plan(deep).has_value());
+  EXPECT_FALSE(parse_plan("again cut after w0001\n").has_value());
+}
+
 }  // namespace
 }  // namespace faultfs

@@ -6,14 +6,31 @@
 
 namespace faultfs {
 
-void ReadWatch::arm(const std::vector<SectorPlace>& places) {
-  for (const SectorPlace& place : places_) {
-    waited_[place.disk][place.sector] = false;
+void ReadWatch::arm(std::shared_ptr<const std::vector<SectorPlace>> places) {
+  if (places_ != nullptr && places == places_) {
+    for (const auto* gone : {&reads_, &overwritten_}) {
+      for (const SectorPlace& place : *gone) {
+        waited_[place.disk][place.sector] = true;
+      }
+      waiting_ += gone->size();
+    }
+    reads_.clear();
+    overwritten_.clear();
+    return;
   }
-  places_ = places;
+  if (places_ != nullptr) {
+    for (const SectorPlace& place : *places_) {
+      waited_[place.disk][place.sector] = false;
+    }
+  }
+  places_ = std::move(places);
   reads_.clear();
+  overwritten_.clear();
   waiting_ = 0;
-  for (const SectorPlace& place : places_) {
+  if (places_ == nullptr) {
+    return;
+  }
+  for (const SectorPlace& place : *places_) {
     waited_.resize(std::max<std::size_t>(waited_.size(), place.disk + 1U));
     std::vector<bool>& disk = waited_[place.disk];
     disk.resize(std::max<std::size_t>(disk.size(), place.sector + 1));
@@ -73,8 +90,8 @@ void ReadWatch::on_write(DiskNumber disk, std::uint64_t offset_bytes, std::uint6
   for (std::uint64_t sector = offset_bytes / sector_bytes_; sector < end; ++sector) {
     const bool whole =
         offset_bytes <= sector * sector_bytes_ && (sector + 1) * sector_bytes_ <= end_bytes;
-    if (forget(disk, sector) && !whole) {
-      reads_.push_back({disk, sector});
+    if (forget(disk, sector)) {
+      (whole ? overwritten_ : reads_).push_back({disk, sector});
     }
   }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "faultfs/write_log.h"
@@ -23,8 +24,9 @@ class ReadWatch {
  public:
   explicit ReadWatch(std::uint32_t sector_bytes) : sector_bytes_(sector_bytes) {}
 
-  /// Forgets everything and waits for `places`.
-  void arm(const std::vector<SectorPlace>& places);
+  /// Forgets everything and waits for `places`. The same places again cost what was forgotten
+  /// since.
+  void arm(std::shared_ptr<const std::vector<SectorPlace>> places);
   /// True where some sector is still waited for.
   [[nodiscard]] bool waits() const { return waiting_ > 0; }
 
@@ -45,8 +47,9 @@ class ReadWatch {
 
   std::uint32_t sector_bytes_;
   std::vector<std::vector<bool>> waited_;  // by disk and sector
-  std::vector<SectorPlace> places_;
+  std::shared_ptr<const std::vector<SectorPlace>> places_;
   std::vector<SectorPlace> reads_;
+  std::vector<SectorPlace> overwritten_;  // without having been read
   std::size_t waiting_ = 0;
 };
 
