@@ -12,7 +12,8 @@
 //
 // The traffic is one of eight scripts, chosen by the seed: puts over a key of the history and under
 // new keys, one to five slots long, and a purge; in one of the eight the puts go on until the store
-// has wrapped. Nothing of it is logged by the device.
+// has wrapped. Nothing of it is logged by the device but, where it is asked for, the first start
+// with its rebuild.
 
 #include <algorithm>
 
@@ -44,17 +45,11 @@ std::vector<Key> keys_of(const std::vector<Operation>& operations) {
   return keys;
 }
 
-/// The unit size the cache is restarted with: that of the last `clear` that had begun.
-std::uint32_t unit_bytes_at(const Recording& recording, const faultfs::CrashPoint& point) {
-  std::uint32_t unit_bytes = recording.config.slot_bytes;
-  const std::uint32_t completed = point.inside ? point.entry - 1 : point.entry;
-  for (const Operation& operation : recording.history.operations) {
-    const bool past = operation.segment + 1 < recording.history.segments;
-    if (operation.kind == OperationKind::clear && (past || operation.began < completed)) {
-      unit_bytes = static_cast<std::uint32_t>(operation.body_bytes);
-    }
-  }
-  return unit_bytes;
+/// The target's own randomness in its life number `start`.
+std::uint64_t start_seed(const Recording& recording,
+                         const ExamineOptions& options,
+                         std::uint32_t start) {
+  return faultfs::mix(faultfs::mix(recording.seed, seed_part + options.seed), start);
 }
 
 /// One thing of the traffic.
@@ -151,9 +146,12 @@ faultfs::Result<bool> Examiner::start(std::string_view when, Examination& seen) 
   enter(CostPart::start);
   ++starts_;
   device_.mark(fmt::format("recovery {}", starts_));
-  const std::uint64_t seed =
-      faultfs::mix(faultfs::mix(recording_.seed, seed_part + options_.seed), starts_);
-  const auto start = start_and_rebuild(target_, seed, geometry_, true);
+  const auto start =
+      start_and_rebuild(target_, start_seed(recording_, options_, starts_), geometry_, true);
+  if (starts_ == 1 && options_.recovery != nullptr) {
+    *options_.recovery = device_.log();
+    device_.record(false);
+  }
   if (!start) {
     return tl::unexpected(start.error());
   }
@@ -288,6 +286,39 @@ faultfs::Status Examiner::run(Examination& seen) {
 
 }  // namespace
 
+std::uint32_t unit_bytes_at(const Recording& recording, const faultfs::CrashPoint& point) {
+  std::uint32_t unit_bytes = recording.config.slot_bytes;
+  const std::uint32_t completed = point.inside ? point.entry - 1 : point.entry;
+  for (const Operation& operation : recording.history.operations) {
+    const bool past = operation.segment + 1 < recording.history.segments;
+    if (operation.kind == OperationKind::clear && (past || operation.began < completed)) {
+      unit_bytes = static_cast<std::uint32_t>(operation.body_bytes);
+    }
+  }
+  return unit_bytes;
+}
+
+// NOLINTNEXTLINE(readability-function-size): what, on what, of which history, in which state, how.
+faultfs::Result<faultfs::WriteLog> recover(Target& target,
+                                           const Rig& rig,
+                                           const Recording& recording,
+                                           const faultfs::CrashPoint& point,
+                                           std::vector<faultfs::Image> disks,
+                                           const ExamineOptions& options) {
+  rig.device.power_on(std::move(disks));
+  rig.device.record(true);
+  rig.device.mark("recovery 1");
+  const Geometry geometry = scenarios::geometry(recording.config, unit_bytes_at(recording, point));
+  const auto start = start_and_rebuild(target, start_seed(recording, options, 1), geometry, true);
+  faultfs::WriteLog log = rig.device.log();
+  target.kill();
+  rig.device.fence();
+  if (!start) {
+    return tl::unexpected(start.error());
+  }
+  return log;
+}
+
 // NOLINTNEXTLINE(readability-function-size): what, on what, of which history, in which state, how.
 faultfs::Result<Examination> examine(Target& target,
                                      const Rig& rig,
@@ -302,7 +333,7 @@ faultfs::Result<Examination> examine(Target& target,
       !ready) {
     return tl::unexpected(ready.error());
   }
-  rig.device.record(false);
+  rig.device.record(options.recovery != nullptr);
   BodyLibrary own;
   BodyLibrary& bodies = recording.bodies ? *recording.bodies : own;
   if (const faultfs::Status status = Examiner(target, rig, recording, options, bodies).run(seen);

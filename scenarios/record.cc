@@ -1,14 +1,11 @@
 // How a history is run and written down.
-//
 // A *segment* is a stretch of the history with one log. A kill, a clean stop and a new slot size
 // keep the log going: the device goes on, only handles of the dead process are fenced. A power cut
 // ends the segment: of the crash states it may leave, the command says which one becomes the
 // contents of the disks, the log begins again, and what was durable is noted in the history, since
 // the log that could tell is gone.
-//
 // An operation begins before its first mark and ends, answered, before its last one. Between the
 // two it is in flight. A put that the client never finished never ends.
-//
 // Giving up a put whose last byte was sent says nothing to a cache for which it was complete then:
 // such a put stays in flight.
 //

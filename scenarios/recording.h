@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "faultfs/crash_model.h"
+#include "faultfs/state_digest.h"
 #include "scenarios/body_library.h"
 #include "scenarios/command.h"
 #include "scenarios/cost_clock.h"
@@ -78,8 +79,16 @@ struct ExamineOptions {
   std::uint64_t seed = 0;
   bool reopen = true;
   bool traffic = true;
-  CostClock* clock = nullptr;  ///< told what the time goes to
+  CostClock* clock = nullptr;             ///< told what the time goes to
+  faultfs::WriteLog* recovery = nullptr;  ///< gets what the first start and its rebuild wrote
 };
+
+/// The slot size with which the cache is restarted at `point`: that of the last `clear` begun.
+[[nodiscard]] std::uint32_t unit_bytes_at(const Recording& recording,
+                                          const faultfs::CrashPoint& point);
+
+/// All that `seen` says but its crash point, as one value: equal ones are judged alike.
+[[nodiscard]] faultfs::Digest fingerprint(const Examination& seen);
 
 /// Powers the rig's device on with `disks`, starts the target, asks for every key, kills and starts
 /// it again, gives it more traffic and asks again. The target is killed at the end.
@@ -89,5 +98,14 @@ struct ExamineOptions {
                                                    const faultfs::CrashPoint& point,
                                                    std::vector<faultfs::Image> disks,
                                                    const ExamineOptions& options);
+
+/// The beginning of the same: powers on with `disks`, starts the target and lets it rebuild, then
+/// kills it. Returns the log of that: what a cut inside the recovery can leave.
+[[nodiscard]] faultfs::Result<faultfs::WriteLog> recover(Target& target,
+                                                         const Rig& rig,
+                                                         const Recording& recording,
+                                                         const faultfs::CrashPoint& point,
+                                                         std::vector<faultfs::Image> disks,
+                                                         const ExamineOptions& options);
 
 }  // namespace scenarios

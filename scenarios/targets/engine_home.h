@@ -23,6 +23,8 @@ class EngineHome {
   [[nodiscard]] virtual bool wait_for_end() = 0;
   /// Ends the life as SIGKILL does. The store has been destroyed without `close`.
   virtual void kill() = 0;
+  /// As `kill`, and nothing of it is used again.
+  virtual void renew() { kill(); }
   [[nodiscard]] virtual std::optional<Death> death() = 0;
   [[nodiscard]] virtual std::string log_text() = 0;
   /// Where the lives keep their directory; null: nowhere.

@@ -96,6 +96,7 @@ class ProcessHome : public EngineHome {
       end_process();
     }
   }
+  void renew() override { end_process(); }
   std::optional<Death> death() override {
     const std::optional<Exit> exit = child_ ? child_->poll() : std::nullopt;
     if (!exit) {

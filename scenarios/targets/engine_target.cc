@@ -81,6 +81,10 @@ class EngineTarget : public Target {
   bool attached() override {
     return store_ && home_->shared() != nullptr && store_->stats().counters["attached"] > 0;
   }
+  void renew() override {
+    end_life();
+    home_->renew();
+  }
   std::optional<Structure> structure() override;
   std::optional<Death> death() override { return home_->death(); }
   std::vector<std::pair<std::string, std::uint64_t>> gate_refusals() override;

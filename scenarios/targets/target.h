@@ -128,6 +128,8 @@ class Target {
   virtual Reply stop() = 0;
   /// SIGKILL and reap (in process: drop without closing). Never fails; also cleans what it left.
   virtual void kill() = 0;
+  /// As `kill`, and the next start is a new process, also where one serves many lives.
+  virtual void renew() { kill(); }
 
   /// `shm WORD` (shared_memory.h); for targets that share memory.
   virtual void order_shared(std::string_view /*word*/) {}
