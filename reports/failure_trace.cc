@@ -112,6 +112,18 @@ void write_faults(const FailureCase& failure, Page& page) {
   }
 }
 
+/// The cuts inside recoveries, each with the log of its recovery up to it.
+void write_recoveries(const FailureCase& failure, Page& page) {
+  for (std::size_t at = 0; at < failure.recoveries.size(); ++at) {
+    page.blank();
+    std::string label = at == 0 ? "recovery" : "its own";
+    for (const std::string& line : failure.recoveries[at]) {
+      page.entry(label, line);
+      label.clear();
+    }
+  }
+}
+
 void write_next(const TraceView& view, Page& page) {
   const FailureCase& failure = view.failure();
   page.entry("shrunk", shrunk_text(failure));
@@ -165,6 +177,7 @@ std::string failure_trace(const FailureCase& failure, bool color) {
   write_client(view, page);
   write_faults(failure, page);
   write_device(view, page);
+  write_recoveries(failure, page);
   write_image(view, page);
   page.blank();
   write_next(view, page);

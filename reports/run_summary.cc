@@ -43,6 +43,17 @@ void write_counts(const RunSummary& summary, Page& page) {
                             rounded_count(summary.covered)),
                 Style::plain}});
   }
+  if (summary.executed > 0 && summary.executed < summary.states) {
+    page.line({{fmt::format("executed {}; the others leave in all that is read what one of these "
+                            "left",
+                            grouped(summary.executed)),
+                Style::plain}});
+  }
+  if (summary.nested > 0) {
+    page.line({{fmt::format("{} with a cut inside the recovery",
+                            counted(summary.nested, "crash state", "crash states")),
+                Style::plain}});
+  }
   const bool broken = summary.violated_states > 0 || summary.causes > 0;
   const bool unsure = summary.undecided_states > 0;
   page.line({{"held " + grouped(summary.held), broken || unsure ? Style::plain : Style::good},

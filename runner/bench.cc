@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "runner/bench_search.h"
 #include "runner/campaign.h"
 
 namespace runner {
@@ -22,6 +23,8 @@ struct Part {
   bool persistent;
   double floor_per_second;  ///< what the project promises on 2 cores; 0: nothing
   const char* limit;
+  bool prunes = true;   ///< false: every state is executed
+  bool renews = false;  ///< persistent, but each state begins with a new process
 };
 
 constexpr std::uint64_t mebibyte = 1024ULL * 1024;
@@ -31,35 +34,53 @@ constexpr Part parts[] = {
      DeviceKind::memory,
      mebibyte,
      false,
-     5000,
+     20000,
      "copies, checksums and comparisons of every object four times a state; no system calls"},
     {"memory-16M",
      "engine",
      DeviceKind::memory,
      16 * mebibyte,
      false,
-     0,
+     4000,
      "the engine's and the judge's tables of slots, three restarts a state"},
     {"memory-64M",
      "engine",
      DeviceKind::memory,
      64 * mebibyte,
      false,
-     0,
+     2000,
      "the engine's and the judge's tables of slots, three restarts a state"},
+    {"memory-executed",
+     "engine",
+     DeviceKind::memory,
+     mebibyte,
+     false,
+     0,
+     "as memory, and every state is executed (--no-prune all)",
+     false},
     {"fuse",
      "engine",
      DeviceKind::fuse,
      mebibyte,
+     true,
+     1200,
+     "a process executed and killed a state; one trip through the kernel for each request",
      false,
-     500,
-     "three processes executed and killed a state; one trip through the kernel for each request"},
+     true},
+    {"fuse-each-start",
+     "engine",
+     DeviceKind::fuse,
+     mebibyte,
+     false,
+     0,
+     "three processes executed and killed a state; one trip through the kernel for each request",
+     false},
     {"fuse-persistent",
      "engine",
      DeviceKind::fuse,
      mebibyte,
      true,
-     0,
+     3000,
      "one trip through the kernel for each request of the engine and each of its answers"},
     {"squid",
      "squid",
@@ -84,6 +105,8 @@ CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
   options.config.disk_bytes =
       part.disk_bytes != 0 ? part.disk_bytes : scenarios::default_disk_bytes(part.target);
   options.persistent_engine = part.persistent;
+  options.renew_engine = part.renews;
+  options.prune = part.prunes ? PruneOptions{} : PruneOptions::none();
   options.config.slot_bytes = scenarios::default_slot_bytes(part.target);
   options.device = part.device;
   options.seed = 1;
@@ -118,9 +141,10 @@ std::string split_text(const Cost& cost) {
 
 void print_row(const Part& part, const RunSummary& summary, std::ostream& out) {
   const auto states = static_cast<double>(summary.states);
-  out << fmt::format("{:<16} {:>10} {:>10.0f} {:>10} {:>12.0f} {:>11}   {}\n",
+  out << fmt::format("{:<16} {:>10} {:>10} {:>10.0f} {:>10} {:>12.0f} {:>11}   {}\n",
                      part.name,
                      summary.states,
+                     summary.executed,
                      states / summary.seconds,
                      part.floor_per_second > 0 ? fmt::format("{:.0f}", part.floor_per_second) : "",
                      1e6 * summary.cost.cpu_seconds / states,
@@ -137,14 +161,30 @@ std::vector<std::string> bench_parts() {
   for (const auto& part : parts) {
     names.emplace_back(part.name);
   }
+  names.insert(names.end(), {"explore", "first"});
   return names;
 }
 
 int bench(const BenchOptions& options, std::ostream& out) {
   int code = 0;
-  out << fmt::format("{:<16} {:>10} {:>10} {:>10} {:>12} {:>11}   {}\n",
+  const auto wants = [&](const char* name) {
+    return std::ranges::find(options.parts, name) != options.parts.end();
+  };
+  const int jobs = options_of(parts[0], options).jobs;
+  if (wants("explore")) {
+    code = std::max(code, bench_explore(options.seconds, options.seconds_long, jobs, out));
+  }
+  if (wants("first")) {
+    code = std::max(code, bench_first(out));
+  }
+  const auto searches = static_cast<std::size_t>(wants("explore")) + (wants("first") ? 1U : 0U);
+  if (searches > 0 && options.parts.size() == searches) {
+    return code;
+  }
+  out << fmt::format("{:<16} {:>10} {:>10} {:>10} {:>10} {:>12} {:>11}   {}\n",
                      "part",
                      "states",
+                     "executed",
                      "states/s",
                      "floor",
                      "CPU us/state",

@@ -11,9 +11,10 @@ namespace runner {
 [[nodiscard]] std::vector<std::string> bench_parts();
 
 struct BenchOptions {
-  std::vector<std::string> parts;  ///< some of `bench_parts`; empty: all
-  std::uint32_t seconds = 10;      ///< for each part
-  int jobs = 0;                    ///< 0: one per CPU
+  std::vector<std::string> parts;    ///< some of `bench_parts`; empty: all that measure a rate
+  std::uint32_t seconds = 10;        ///< for each part
+  std::uint32_t seconds_long = 300;  ///< explore: for each history of 200 commands
+  int jobs = 0;                      ///< 0: one per CPU
 };
 
 /// Measures crash states per second, every state fully judged, and prints a table with what limits

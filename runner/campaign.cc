@@ -157,7 +157,7 @@ class Campaign {
   /// take a quarter of it.
   [[nodiscard]] double shrink_seconds() const {
     if (options_.seconds_max == 0) {
-      return shrink_seconds_max;
+      return never;  // then only states count, and the result is the same on every machine
     }
     const double left = 1.25 * options_.seconds_max + 1 - seconds();
     return std::clamp(left, 1.0, shrink_seconds_max);
@@ -242,8 +242,13 @@ class Campaign {
 
   void merge(const ExploreResult& result) {
     ++summary_.histories;
+    if (result.first_violated > 0 && summary_.first_violated == 0) {
+      summary_.first_violated = summary_.states + result.first_violated;
+    }
     summary_.states += result.states;
     summary_.covered += result.covered;
+    summary_.executed += result.executed;
+    summary_.nested += result.nested;
     summary_.held += result.held;
     summary_.violated_states += result.violated;
     summary_.undecided_states += result.undecided;

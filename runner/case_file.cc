@@ -20,7 +20,8 @@ using faultfs::Status;
 
 constexpr std::string_view first_line = "crash-plan 1";
 constexpr std::string_view allowed_words =
-    "scenario, device, fault, seed, do, cut, kill, wNNNN, log, base, history, expect, or a target "
+    "scenario, device, fault, seed, do, cut, kill, again, wNNNN, log, base, history, expect, or a "
+    "target "
     "setting";
 
 std::string rest_of(std::string_view line, std::string_view word) {

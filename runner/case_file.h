@@ -29,6 +29,7 @@ namespace runner {
 /// cut       after w0118
 /// w0112     lost
 /// w0115     kept
+/// again     cut after w0002      (only where the recovery was cut too)
 /// expect    violated no_hodgepodge
 /// ```
 struct CaseFile {

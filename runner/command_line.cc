@@ -22,19 +22,13 @@
 #include "runner/help_text.h"
 #include "runner/paths.h"
 #include "runner/replay.h"
+#include "runner/shrink_command.h"
 #include "runner/target_list.h"
+#include "runner/words.h"
 #include "scenarios/generate.h"
 
 namespace runner {
 namespace {
-
-constexpr int usage = 2;
-constexpr int undecided = 3;
-
-int complain(const std::string& message, int code) {
-  std::cerr << "powercut: " << message << "\n";
-  return code;
-}
 
 /// The words of `run` as typed, before they are checked.
 struct RunWords {
@@ -44,24 +38,9 @@ struct RunWords {
   std::string slot, disk, seed, time, color = "auto";
   std::string json, junit;
   std::vector<std::string> faults;
+  std::vector<std::string> no_prune;
   bool no_overwrites = false, report_gates = false;
 };
-
-bool on_terminal() {
-  return isatty(STDOUT_FILENO) == 1;
-}
-
-bool wants_color(const std::string& word) {
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): asked before there is a second thread.
-  const bool unwanted = std::getenv("NO_COLOR") != nullptr;
-  return word == "always" || (word == "auto" && on_terminal() && !unwanted);
-}
-
-void add_color_option(CLI::App& app, std::string& word) {
-  app.add_option("--color", word, "auto, always, never")
-      ->check(CLI::IsMember({"auto", "always", "never"}))
-      ->capture_default_str();
-}
 
 void add_target_options(CLI::App& app, RunWords& words) {
   auto& config = words.options.config;
@@ -89,7 +68,8 @@ void add_target_options(CLI::App& app, RunWords& words) {
       ->allow_extra_args(false);
   app.add_option("--engine-process",
                  words.engine_process,
-                 "engine on fuse: fresh (a process for each start), persistent (one for many)")
+                 "engine on fuse: fresh (a process for each start), state (one for each crash "
+                 "state), persistent (one for many)")
       ->capture_default_str();
 }
 
@@ -104,6 +84,15 @@ void add_search_options(CLI::App& app, RunWords& words) {
       ->capture_default_str();
   app.add_option("--deviations", options.deviations_max, "explorer bounded: at most this many")
       ->capture_default_str();
+  app.add_option("--depth",
+                 options.depth,
+                 "cuts inside the recovery, and inside that one's recovery: so many deep")
+      ->check(CLI::Range(0U, static_cast<unsigned>(faultfs::cuts_again_max)))
+      ->capture_default_str();
+  app.add_option("--no-prune",
+                 words.no_prune,
+                 fmt::format("run also crash states whose outcome is known; {} (repeatable)",
+                             fmt::join(prune_names(), ", ")));
   app.add_option("--seed", words.seed, "0x… or decimal (default: drawn, and printed)");
   app.add_option("--states", options.states_max, "end after this many crash states")
       ->check(CLI::PositiveNumber);
@@ -122,20 +111,6 @@ void add_search_options(CLI::App& app, RunWords& words) {
   app.add_option("--junit", words.junit, "write JUnit XML");
   app.add_flag("--report-gates", words.report_gates, "print how often each gate refused something");
   add_color_option(app, words.color);
-}
-
-faultfs::Result<double> parse_seconds(const std::string& text) {
-  const std::string allowed = "allowed: a number with s, m or h, such as 60s";
-  if (text.empty()) {
-    return faultfs::fail(allowed);
-  }
-  const char unit = text.back();
-  const double factor = unit == 's' ? 1 : unit == 'm' ? 60 : unit == 'h' ? 3600 : 0;
-  const auto number = faultfs::parse_number(text.substr(0, text.size() - 1));
-  if (factor == 0 || !number || *number == 0) {
-    return faultfs::fail(fmt::format("--time {} is no duration; {}", text, allowed));
-  }
-  return static_cast<double>(*number) * factor;
 }
 
 faultfs::Result<std::uint64_t> parse_seed(const std::string& text) {
@@ -208,19 +183,6 @@ faultfs::Status check_words(const CampaignOptions& options) {
       "\"{}\" is no scenario; allowed: {}", options.scenario, fmt::join(scenarios_known, ", ")));
 }
 
-faultfs::Result<DeviceKind> device_of(const std::string& word, const std::string& target) {
-  if (word == "memory") {
-    return DeviceKind::memory;
-  }
-  if (word == "fuse") {
-    return DeviceKind::fuse;
-  }
-  if (word == "auto") {
-    return target == "engine" ? DeviceKind::memory : DeviceKind::fuse;
-  }
-  return faultfs::fail(fmt::format("--device {} is unknown; allowed: memory, fuse", word));
-}
-
 /// What will be written later is tried now: a run is not to end with nowhere to put its findings.
 faultfs::Status check_paths(const RunWords& words) {
   const auto& options = words.options;
@@ -251,19 +213,34 @@ faultfs::Status read_words(RunWords& words) {
   if (words.seed.empty()) {
     options.command_line += fmt::format(" --seed 0x{:x}", options.seed);
   }
+  for (const std::string& name : words.no_prune) {
+    if (auto status = switch_off(name, options.prune); !status) {
+      return faultfs::fail("--no-prune: " + status.error().message);
+    }
+  }
   if (auto status = read_sizes(words); !status) {
     return status;
+  }
+  if (options.depth > 0 && options.config.target != "engine") {
+    return faultfs::fail(fmt::format(
+        "--depth is for --target engine: {} does not write the same again when it recovers",
+        options.config.target));
+  }
+  if (options.depth > 0 && (!words.faults.empty() || options.config.shared_memory)) {
+    return faultfs::fail("--depth is for campaigns without --fault and without --shm");
   }
   auto device = device_of(words.device, options.config.target);
   if (!device) {
     return faultfs::fail(device.error().message);
   }
   options.device = *device;
-  if (words.engine_process != "fresh" && words.engine_process != "persistent") {
-    return faultfs::fail(fmt::format("--engine-process {} is unknown; allowed: fresh, persistent",
-                                     words.engine_process));
+  const bool state = words.engine_process == "state";
+  if (words.engine_process != "fresh" && words.engine_process != "persistent" && !state) {
+    return faultfs::fail(fmt::format(
+        "--engine-process {} is unknown; allowed: fresh, state, persistent", words.engine_process));
   }
-  options.persistent_engine = words.engine_process == "persistent";
+  options.persistent_engine = words.engine_process != "fresh";
+  options.renew_engine = state;
   if (words.time.empty() && options.states_max == 0) {
     words.time = "60s";
   }
@@ -341,17 +318,60 @@ std::string joined(int argc, const char* const* argv) {
   return text;
 }
 
+void add_case_options(CLI::App& app,
+                      ReplayOptions& options,
+                      std::string& device,
+                      std::string& color) {
+  app.add_option("case", options.file, "plan.txt, or the case directory that holds it")->required();
+  app.add_option("--device", device, "memory, fuse");
+  app.add_option("--program", options.program, "run this program instead of the plan's");
+  add_color_option(app, color);
+}
+
 void add_replay_options(CLI::App& app,
                         ReplayOptions& options,
                         std::string& device,
                         std::string& color) {
-  app.add_option("case", options.file, "plan.txt, or the case directory that holds it")->required();
-  app.add_option("--device", device, "memory, fuse");
-  app.add_option("--program", options.program, "run this program instead of the plan's");
+  add_case_options(app, options, device, color);
   app.add_option("--times", options.times, "how often")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  add_color_option(app, color);
+}
+
+/// What `replay`, `show` and `shrink` have in common.
+faultfs::Status read_case_words(ReplayOptions& options,
+                                const std::string& device,
+                                const std::string& color,
+                                const ReportingSeam& reporting) {
+  if (!device.empty()) {
+    auto kind = device_of(device, "engine");
+    if (!kind) {
+      return faultfs::fail(kind.error().message);
+    }
+    options.device = *kind;
+  }
+  options.commit = commit_text();
+  options.render = reporting.render;
+  options.color = wants_color(color);
+  return {};
+}
+
+int run_shrink(ShrinkCommandOptions& options,
+               const std::string& time,
+               const std::string& device,
+               const std::string& color,
+               const ReportingSeam& reporting) {
+  if (auto status = read_case_words(options.replay, device, color, reporting); !status) {
+    return complain(status.error().message, usage);
+  }
+  if (!time.empty()) {
+    auto seconds = parse_seconds(time);
+    if (!seconds) {
+      return complain(seconds.error().message, usage);
+    }
+    options.seconds_max = *seconds;
+  }
+  return shrink_command(options, std::cout, std::cerr);
 }
 
 int run_replay(ReplayOptions& options,
@@ -359,16 +379,9 @@ int run_replay(ReplayOptions& options,
                const std::string& color,
                const ReportingSeam& reporting,
                bool only_show) {
-  if (!device.empty()) {
-    auto kind = device_of(device, "engine");
-    if (!kind) {
-      return complain(kind.error().message, usage);
-    }
-    options.device = *kind;
+  if (auto status = read_case_words(options, device, color, reporting); !status) {
+    return complain(status.error().message, usage);
   }
-  options.commit = commit_text();
-  options.render = reporting.render;
-  options.color = wants_color(color);
   return only_show ? show(options, std::cout, std::cerr) : replay(options, std::cout, std::cerr);
 }
 
@@ -412,6 +425,15 @@ int run_command_line(int argc, const char* const* argv, const ReportingSeam& rep
   auto* show_app = app.add_subcommand("show", "print a kept case: its trace and its plan");
   add_replay_options(*show_app, replay_options, device, color);
 
+  ShrinkCommandOptions shrink_options;
+  std::string shrink_time;
+  auto* shrink_app = app.add_subcommand("shrink", "make a kept case smaller");
+  add_case_options(*shrink_app, shrink_options.replay, device, color);
+  shrink_app->add_option("--states", shrink_options.states_max, "crash states to spend at most")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  shrink_app->add_option("--time", shrink_time, "end after this long: 60s, 10m");
+
   auto* targets_app = app.add_subcommand(
       "targets", "the caches that can be put under test, and whether they can here");
   bool clean = false;
@@ -421,11 +443,16 @@ int run_command_line(int argc, const char* const* argv, const ReportingSeam& rep
   BenchOptions bench_options;
   auto* bench_app = app.add_subcommand("bench", "crash states per second, and what they cost");
   bench_app
-      ->add_option("part",
-                   bench_options.parts,
-                   fmt::format("{} (default: all)", fmt::join(bench_parts(), ", ")))
+      ->add_option(
+          "part",
+          bench_options.parts,
+          fmt::format("{} (default: all but explore and first)", fmt::join(bench_parts(), ", ")))
       ->check(CLI::IsMember(bench_parts()));
   bench_app->add_option("--seconds", bench_options.seconds, "for each part")->capture_default_str();
+  bench_app
+      ->add_option(
+          "--seconds-long", bench_options.seconds_long, "explore: for a history of 200 commands")
+      ->capture_default_str();
   bench_app->add_option("--jobs", bench_options.jobs, "worker processes (default: one per CPU)");
   DecodeOptions decode_options;
   auto* decode_app = add_decode_command(app, decode_options);
@@ -448,6 +475,9 @@ int run_command_line(int argc, const char* const* argv, const ReportingSeam& rep
   }
   if (replay_app->parsed() || show_app->parsed()) {
     return run_replay(replay_options, device, color, reporting, show_app->parsed());
+  }
+  if (shrink_app->parsed()) {
+    return run_shrink(shrink_options, shrink_time, device, color, reporting);
   }
   if (targets_app->parsed()) {
     return print_targets(std::cout);

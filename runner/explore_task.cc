@@ -159,6 +159,10 @@ class Exploration {
     explorer_options.deviations_max = options_.deviations_max;
     explorer_options.states_max = states_per_history(options_);
     explorer_options.weighty = weighty_entries(experiment_->recording());
+    explorer_options.depth = stage_->target().traits().deterministic ? options_.depth : 0;
+    explorer_options.equal =
+        options_.prune.contents ? faultfs::EqualContents::merged : faultfs::EqualContents::apart;
+    experiment_->configure({options_.prune, explorer_options.depth});
     auto explorer = make_explorer(experiment_->model(), explorer_options);
     POWERCUT_CHECK(explorer.has_value(), "explorer {}", options_.explorer);
     for (std::uint64_t number = 1; number <= explorer_options.states_max; ++number) {
@@ -173,7 +177,7 @@ class Exploration {
       if (std::ranges::find(task_.crashed, number) != task_.crashed.end()) {
         crashed(*plan);
         // What it read before it died is not known: it may have been anything.
-        result_.covered += (*explorer)->observed((*explorer)->undecided());
+        (*explorer)->observed((*explorer)->undecided());
         continue;
       }
       at(number);
@@ -184,13 +188,17 @@ class Exploration {
         break;
       }
     }
+    result_.covered = (*explorer)->covered();
     for (const auto& left : (*explorer)->unexplored()) {
       result_.unexplored.push_back(left.what);
+    }
+    if (explorer_options.depth == 0) {
+      result_.unexplored.emplace_back("cuts inside the recovery (--depth 2 has them)");
     }
   }
 
   bool run_state(const faultfs::CrashPlan& plan, Explorer& explorer) {
-    const auto legal = experiment_->model().check(plan);
+    const auto legal = experiment_->check(plan);
     POWERCUT_CHECK(legal.has_value(),
                    "explorer {} gave an illegal plan: {}\n{}",
                    options_.explorer,
@@ -200,9 +208,11 @@ class Exploration {
     if (!state) {
       return trouble(state.error().message);
     }
-    result_.covered += explorer.observed(state->reads);
-    count_faults(state->seen.fault_states);
-    for (const auto& [gate, refusals] : state->seen.gate_refusals) {
+    explorer.recovered(*state->reads, state->recovery);
+    result_.executed += state->executed ? 1 : 0;
+    result_.nested += plan.again.empty() ? 0 : 1;
+    count_faults(state->seen->fault_states);
+    for (const auto& [gate, refusals] : state->seen->gate_refusals) {
       result_.gate_refusals[gate] += refusals;
     }
     if (!confirm(plan, state->judgement)) {
@@ -233,7 +243,7 @@ class Exploration {
     if (!news) {
       return true;
     }
-    auto again = experiment_->run(plan);
+    auto again = experiment_->run_anew(plan);
     if (!again) {
       return trouble(again.error().message);
     }
@@ -267,6 +277,7 @@ class Exploration {
         break;
       case properties::Verdict::violated:
         ++result_.violated;
+        note_first();
         break;
     }
     for (const auto& why : judgement.undecided) {
@@ -284,9 +295,17 @@ class Exploration {
     }
   }
 
+  void note_first() {
+    if (result_.first_violated == 0) {
+      result_.first_violated = result_.states;
+    }
+  }
+
   void crashed(const faultfs::CrashPlan& plan) {
     ++result_.states;
+    ++result_.executed;
     ++result_.violated;
+    note_first();
     ++result_.properties[survives].violated;
     keep(survives, plan, true);
   }
@@ -368,6 +387,9 @@ void to_json(nlohmann::json& json, const ExploreResult& result) {
           {"profile", result.profile},
           {"covered", result.covered},
           {"states", result.states},
+          {"executed", result.executed},
+          {"nested", result.nested},
+          {"first_violated", result.first_violated},
           {"held", result.held},
           {"violated", result.violated},
           {"undecided", result.undecided},
@@ -388,6 +410,9 @@ void from_json(const nlohmann::json& json, ExploreResult& result) {
   result.profile = json.at("profile");
   result.covered = json.at("covered");
   result.states = json.at("states");
+  result.executed = json.at("executed");
+  result.nested = json.at("nested");
+  result.first_violated = json.at("first_violated");
   result.held = json.at("held");
   result.violated = json.at("violated");
   result.undecided = json.at("undecided");

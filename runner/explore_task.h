@@ -25,6 +25,9 @@ struct ExploreResult {
   std::string profile;
   double covered = 0;  ///< crash states the executed ones stand for
   std::uint64_t states = 0, held = 0, violated = 0, undecided = 0;
+  std::uint64_t executed = 0;        ///< of `states`; earlier runs stand for the others
+  std::uint64_t first_violated = 0;  ///< number of the first state that was; 0: none
+  std::uint64_t nested = 0;          ///< of `states`: with cuts inside recoveries
   std::map<std::string, PropertyCount> properties;
   std::map<std::string, std::uint64_t> undecided_why;
   std::map<std::string, std::uint64_t> gate_refusals;

@@ -15,6 +15,9 @@ const std::vector<std::string>& explorer_names() {
 
 faultfs::Result<std::unique_ptr<Explorer>> make_explorer(const faultfs::CrashModel& model,
                                                          const ExplorerOptions& options) {
+  if (options.depth > 0) {
+    return explorers::make_nested(model, options);
+  }
   if (options.name == "kills") {
     return explorers::make_kills(model, options.seed);
   }
@@ -25,10 +28,10 @@ faultfs::Result<std::unique_ptr<Explorer>> make_explorer(const faultfs::CrashMod
     return explorers::make_bounded(model, options.deviations_max);
   }
   if (options.name == "lazy") {
-    return explorers::make_lazy(model);
+    return explorers::make_lazy(model, options);
   }
   if (options.name == "exhaustive") {
-    return explorers::make_exhaustive(model);
+    return explorers::make_exhaustive(model, options);
   }
   if (options.name == "random" || options.name == "mixed") {
     return explorers::make_random(model, options);

@@ -134,8 +134,8 @@ Seen look(const scenarios::TargetConfig& config, const std::string& name, bool w
     auto result = (*experiment)->run(plan);
     EXPECT_TRUE(result) << result.error().message;
     note(result->judgement, seen);
-    count(result->seen.fault_states);
-    seen.hits_least = std::min(seen.hits_least, hits(result->seen.after_recovery));
+    count(result->seen->fault_states);
+    seen.hits_least = std::min(seen.hits_least, hits(result->seen->after_recovery));
   }
   return seen;
 }

@@ -24,6 +24,7 @@ Examples
   powercut run --preset squid --stop-at-first      see it find a hodgepodge
   powercut run --device fuse --time 10m --jobs 2   processes, signals and a real mount
   powercut run --fault "rot-on-read chance=1/50"   and what the engine makes of bit rot
+  powercut run --explorer lazy --depth 2           and cuts inside recoveries
   powercut run --junit run.xml --json run.jsonl    for a CI server
 A case found in the last moments may be shrunk for a quarter of --time more.)"},
     {"replay", R"(
@@ -31,6 +32,11 @@ Examples
   powercut replay run/0001/case-0001               the directory, or the plan.txt in it
   powercut replay my-plan.txt --times 10           a plan of your own, ten times
   powercut replay run/0001/case-0001 --device fuse as a process on a real mount)"},
+    {"shrink", R"(
+Examples
+  powercut shrink run/0001/case-0001               go on where the campaign's bound ended it
+  powercut shrink my-plan.txt --time 10m           a plan of your own; again: goes on from there
+Every smaller case is written back at once; the one that was found stays as plan.txt.found.)"},
     {"show", R"(
 Example
   powercut show run/0001/case-0001                 its trace and its plan, judged by nobody)"},
@@ -42,8 +48,10 @@ Examples
   powercut doctor                                  exit code 3: something is missing or left over
   powercut doctor --clean                          remove what killed runs left)"},
     {"bench", R"(
-Example
-  powercut bench memory --seconds 10 --jobs 1)"},
+Examples
+  powercut bench memory --seconds 10 --jobs 1
+  powercut bench explore                           crash states covered by each execution
+  powercut bench first                             Squid: executions up to the first wrong bytes)"},
 };
 
 }  // namespace runner

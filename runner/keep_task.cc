@@ -208,7 +208,8 @@ class Keeper {
 
   /// Which write should have been durable before which; on a device where states are cheap.
   faultfs::Status explain_order() {
-    if (!deterministic_ || case_.reproduced != case_.replays || !case_.not_shrunk.empty()) {
+    if (!deterministic_ || case_.reproduced != case_.replays || !case_.not_shrunk.empty() ||
+        !plan_.again.empty()) {
       return {};
     }
     auto prober = this->prober();
@@ -254,7 +255,7 @@ class Keeper {
       case_.trace = options_.render(case_, false);
       case_.colored_trace = options_.render(case_, true);
     }
-    return write_files((*experiment)->model());
+    return write_files(**experiment);
   }
 
   /// The recording: raw where anybody can make it again, small where it is the only evidence.
@@ -339,8 +340,12 @@ class Keeper {
     return *broken ? "confirmed on fuse" : "holds on fuse: the two devices disagree";
   }
 
-  faultfs::Status write_files(faultfs::CrashModel& model) {
-    if (auto status = model.build(plan_).at(0).save(keep_.directory / "crash.img"); !status) {
+  faultfs::Status write_files(Experiment& experiment) {
+    auto disks = experiment.disks(plan_);
+    if (!disks) {
+      return fail(disks.error().message);
+    }
+    if (auto status = disks->at(0).save(keep_.directory / "crash.img"); !status) {
       return status;
     }
     for (const auto& [name, text] : {std::pair{"plan.txt", to_text(case_.file)},
@@ -373,37 +378,6 @@ faultfs::Result<FailureCase> keep_case(const CampaignOptions& options,
                                        const RawFailure& failure,
                                        const KeepOptions& keep) {
   return Keeper(options, stage_options, failure, keep).run();
-}
-
-faultfs::Result<bool> observe(Experiment& experiment, const CaseFile& file, FailureCase& failure) {
-  failure.recording = experiment.recording();
-  auto state = experiment.run(file.plan);
-  if (!state) {
-    return faultfs::fail(state.error().message);
-  }
-  failure.seen = state->seen;
-  failure.target_log = experiment.target_log();
-  const auto& recording = experiment.recording();
-  failure.write_notes.clear();
-  for (auto& note :
-       scenarios::formats::note_writes(recording.config, recording.base, recording.log)) {
-    failure.write_notes.push_back(std::move(note.text));
-  }
-  auto violations = state->judgement.violations;
-  std::ranges::move(experiment.judge_run().violations, std::back_inserter(violations));
-  if (violations.empty()) {
-    return false;
-  }
-  auto first =
-      std::ranges::find(violations, file.expect_property, &properties::Violation::property);
-  const bool expected = first != violations.end();
-  if (!expected) {
-    first = violations.begin();
-  }
-  failure.violation = *first;
-  violations.erase(first);
-  failure.others = std::move(violations);
-  return expected || !file.expect_violated;
 }
 
 void to_json(nlohmann::json& json, const FailureCase& failure) {

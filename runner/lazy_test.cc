@@ -2,36 +2,18 @@
 // test answers in exactly the same set of ways, and the runs stand for exactly the states there
 // are.
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "faultfs/base/random.h"
-#include "runner/experiment.h"
 #include "runner/explorer.h"
-#include "scenarios/generate.h"
+#include "runner/small_history_test.h"
 
 namespace runner {
 namespace {
-
-/// Everything a client could tell a run by.
-std::string observation(const faultfs::CrashPlan& plan, const StateResult& state) {
-  std::string text = faultfs::to_text(plan.point);
-  for (const auto* readings : {&state.seen.after_recovery,
-                               &state.seen.after_reopen,
-                               &state.seen.after_traffic,
-                               &state.seen.after_last_restart}) {
-    for (const auto& reading : *readings) {
-      text += "\n" + scenarios::to_text(reading);
-    }
-    text += "\n--";
-  }
-  for (const auto& [gate, refusals] : state.seen.gate_refusals) {
-    text += "\n" + gate + " " + std::to_string(refusals);
-  }
-  return text;
-}
 
 struct Found {
   std::set<std::string> observations;
@@ -54,38 +36,13 @@ Found explore(Experiment& experiment, const std::string& name, std::uint64_t run
     }
     const auto state = experiment.run(*plan, (*explorer)->undecided());
     EXPECT_TRUE(state.has_value()) << (state ? "" : state.error().message);
-    found.covered += (*explorer)->observed(state->reads);
+    (*explorer)->observed(*state->reads);
+    found.covered = (*explorer)->covered();
     found.observations.insert(observation(*plan, *state));
     found.violated += state->judgement.verdict == properties::Verdict::violated ? 1 : 0;
     ++found.runs;
   }
   return found;
-}
-
-/// A cache on the memory device, and a history it was given.
-struct Bench {
-  std::unique_ptr<Stage> stage;
-  std::unique_ptr<Experiment> experiment;
-};
-
-Bench record(const std::string& preset,
-             const std::string& profile_name,
-             const std::vector<std::string>& lines) {
-  scenarios::TargetConfig config;
-  config.target = "engine";
-  config.store = "rock";
-  config.preset = preset;
-  config.slot_bytes = 8192;
-  config.disk_bytes = std::uint64_t{128} << 10U;
-  const auto profile = *faultfs::find_profile(profile_name);
-  Bench bench;
-  bench.stage = std::move(*Stage::create(config, profile, {}));
-  std::vector<scenarios::Command> commands;
-  for (const std::string& line : lines) {
-    commands.push_back(*scenarios::parse_command(line));
-  }
-  bench.experiment = std::move(*Experiment::record(*bench.stage, config, profile, 7, commands));
-  return bench;
 }
 
 class LazyTest : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {};
@@ -100,7 +57,7 @@ TEST_P(LazyTest, SeesExactlyWhatTheExhaustiveExplorerSees) {
   std::uint64_t lazy_runs = 0;
   std::uint64_t exhaustive_runs = 0;
   for (const auto& history : histories) {
-    const Bench bench = record(preset, profile, history);
+    const Recorded bench = record_small(preset, profile, history);
     const Found exhaustive = explore(*bench.experiment, "exhaustive", 60000);
     ASSERT_TRUE(exhaustive.finished) << history.front();
     const Found lazy = explore(*bench.experiment, "lazy", 60000);
@@ -128,6 +85,61 @@ INSTANTIATE_TEST_SUITE_P(Presets,
                                                               "ssd_16k_atomic",
                                                               "ssd_4k_zeroing",
                                                               "disk_4k_write_through")));
+
+/// How many writes are volatile at once, at most.
+std::size_t volatile_most(Experiment& experiment) {
+  std::size_t most = 0;
+  for (std::uint32_t entry = 1; entry <= experiment.recording().log.size(); ++entry) {
+    most = std::max(
+        most,
+        experiment.model().volatile_writes({faultfs::CutKind::power_cut, entry, false}).size());
+  }
+  return most;
+}
+
+// Both stores, on logs with up to a dozen volatile writes at once.
+TEST(LazyOfBothStores, SeesWhatTheExhaustiveExplorerSees) {
+  const std::vector<std::vector<std::string>> histories = {
+      {"put k1 2000", "put k2 3000", "put k1 1500", "purge k2", "put k3 900"},
+      {"put k1 300",
+       "put k2 300",
+       "sync",
+       "put k1 300",
+       "put k3 300",
+       "put k2 300",
+       "sync",
+       "update k1 100",
+       "put k4 300"},
+      {"put k1 6000", "sync", "put k1 6000", "kill", "put k2 100"}};
+  for (const char* name : {"rock", "cyclone"}) {
+    SmallStore store;
+    store.store = name;
+    store.disk_bytes = std::uint64_t{256} << 10U;
+    std::size_t most = 0;
+    std::uint64_t lazy_runs = 0;
+    std::uint64_t exhaustive_runs = 0;
+    for (const auto& history : histories) {
+      const Recorded recorded = record_small(store, "ssd_4k_volatile", history);
+      most = std::max(most, volatile_most(*recorded.experiment));
+      const Found exhaustive = explore(*recorded.experiment, "exhaustive", 120000);
+      ASSERT_TRUE(exhaustive.finished) << name << " " << history.front();
+      const Found lazy = explore(*recorded.experiment, "lazy", 120000);
+      ASSERT_TRUE(lazy.finished);
+      EXPECT_EQ(lazy.observations, exhaustive.observations) << name << " " << history.front();
+      EXPECT_EQ(lazy.covered, exhaustive.covered);
+      EXPECT_EQ(lazy.violated, 0U);
+      EXPECT_EQ(exhaustive.violated, 0U);
+      lazy_runs += lazy.runs;
+      exhaustive_runs += exhaustive.runs;
+    }
+    fmt::print("{}: up to {} volatile writes; {} runs see what {} crash states show\n",
+               name,
+               most,
+               lazy_runs,
+               exhaustive_runs);
+    EXPECT_LT(lazy_runs, exhaustive_runs);
+  }
+}
 
 }  // namespace
 }  // namespace runner

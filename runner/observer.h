@@ -53,6 +53,8 @@ struct FailureCase {
   std::string confirmed_on;         ///< "confirmed on fuse", "not confirmed: /dev/fuse …"
   std::filesystem::path directory;  ///< run/0007/case-0041
   std::vector<std::string> files;   ///< kept there
+  /// Of each recovery that was cut too: its requests up to there, and what became of them.
+  std::vector<std::vector<std::string>> recoveries;
   std::string target_log;
   /// What each entry of the recording's log is in the target's own format, entry 1 first ("slot 17,
   /// inode of k3 version 2"); empty where it is not known.
@@ -86,7 +88,10 @@ struct RunSummary {
   double seconds = 0;
   double covered = 0;  ///< crash states that the executed ones stand for
   std::uint64_t states = 0, histories = 0, held = 0, violated_states = 0, undecided_states = 0;
-  std::uint32_t causes = 0;  ///< distinct cases kept
+  std::uint64_t executed = 0;  ///< of `states`; for the others the same run had been seen before
+  std::uint64_t first_violated = 0;  ///< how many states were run up to the first violation
+  std::uint64_t nested = 0;          ///< of `states`: with cuts inside recoveries
+  std::uint32_t causes = 0;          ///< distinct cases kept
   std::map<std::string, PropertyCount> properties;
   /// Device profile → property → counts.
   std::map<std::string, std::map<std::string, PropertyCount>> properties_by_profile;

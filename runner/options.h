@@ -8,6 +8,7 @@
 
 #include "runner/explorer.h"
 #include "runner/observer.h"
+#include "runner/pruning.h"
 #include "runner/stage.h"
 
 namespace runner {
@@ -21,8 +22,11 @@ struct CampaignOptions {
   scenarios::Faults faults;  ///< of the device, in every history; beside those of its scenario
   DeviceKind device = DeviceKind::memory;
   bool persistent_engine = false;  ///< engine on fuse: one process for many lives
+  bool renew_engine = false;       ///< … but a new one for each crash state
   std::string explorer = "mixed";
   std::uint32_t deviations_max = 2;    ///< explorer bounded
+  std::uint32_t depth = 0;             ///< cuts inside recoveries, one inside another
+  PruneOptions prune;                  ///< crash states that need not be run
   std::string scenario = "generated";  ///< generated, all (named ones first), or one name
   bool overwrites = true;              ///< false: distinct keys only (the control)
   std::uint64_t seed = 0;

@@ -183,8 +183,10 @@ bool Prober::late() const {
   return std::chrono::steady_clock::now() >= options_.deadline;
 }
 
-faultfs::Result<bool> Prober::breaks_here(Experiment& experiment, const faultfs::CrashPlan& plan) {
-  if (!experiment.model().check(plan)) {
+faultfs::Result<bool> Prober::breaks_here(Experiment& experiment,
+                                          const faultfs::CrashPlan& plan,
+                                          std::shared_ptr<Recovery>* recovery) {
+  if (!experiment.check(plan)) {
     return false;
   }
   ++states_;
@@ -194,6 +196,9 @@ faultfs::Result<bool> Prober::breaks_here(Experiment& experiment, const faultfs:
   auto result = experiment.run(plan);
   if (!result) {
     return faultfs::fail(result.error().message);
+  }
+  if (recovery != nullptr) {
+    *recovery = result->recovery;
   }
   return violates(result->judgement, property_);
 }
@@ -248,15 +253,18 @@ faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios:
   // Then near states: few deviations everywhere, and a random sample.
   // A store that writes in a circle has few places like the one that failed, and those were tried.
   constexpr std::uint64_t circle_states = 16;
-  std::uint64_t left = std::min({options_.states_per_search,
-                                 states_max,
-                                 writes_in_a_circle() ? circle_states : states_max});
+  std::uint64_t left = std::min(
+      {options_.states_per_search, states_max, writes_in_a_circle() ? circle_states : states_max});
   for (const char* name : {"bounded", "mixed"}) {
     ExplorerOptions explorer_options;
     explorer_options.name = name;
     explorer_options.deviations_max = 1;
     explorer_options.seed = faultfs::mix(seed_, search_part);
     explorer_options.weighty = weighty;
+    // A child's recovery stays in the child.
+    explorer_options.depth =
+        options_.isolate ? 0 : static_cast<std::uint32_t>(hint.plan.again.size());
+    experiment.configure({PruneOptions::none(), explorer_options.depth});
     auto explorer = make_explorer(experiment.model(), explorer_options);
     const std::uint64_t share = name == std::string_view("bounded") ? left / 2 : left;
     for (std::uint64_t count = 0; explorer && count < share && !late(); ++count, --left) {
@@ -264,13 +272,15 @@ faultfs::Result<std::optional<Hint>> Prober::search(const std::vector<scenarios:
       if (!plan) {
         break;
       }
-      auto broken = breaks_here(experiment, *plan);
+      std::shared_ptr<Recovery> recovery;
+      auto broken = breaks_here(experiment, *plan, &recovery);
       if (!broken) {
         return faultfs::fail(broken.error().message);
       }
       if (*broken) {
         return found(commands, *plan);
       }
+      (*explorer)->recovered({}, recovery);
     }
   }
   return std::optional<Hint>();
@@ -286,8 +296,7 @@ faultfs::Result<bool> Prober::breaks(const std::vector<scenarios::Command>& comm
     return faultfs::fail(made.error().message);
   }
   // What went wrong while recording goes wrong whatever the plan says.
-  if (deterministic() && violates((*made)->judge_run(), property_) &&
-      (*made)->model().check(plan)) {
+  if (deterministic() && violates((*made)->judge_run(), property_) && (*made)->check(plan)) {
     return true;
   }
   return breaks_here(**made, plan);

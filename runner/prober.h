@@ -84,7 +84,9 @@ class Prober {
   [[nodiscard]] bool deterministic() const;
   /// Remembers the experiment of `commands`, in which `plan` breaks the property.
   Hint found(const std::vector<scenarios::Command>& commands, const faultfs::CrashPlan& plan);
-  faultfs::Result<bool> breaks_here(Experiment& experiment, const faultfs::CrashPlan& plan);
+  faultfs::Result<bool> breaks_here(Experiment& experiment,
+                                    const faultfs::CrashPlan& plan,
+                                    std::shared_ptr<Recovery>* recovery = nullptr);
   [[nodiscard]] bool late() const;
   /// `recorded` is of these commands, and of the faults there are now.
   [[nodiscard]] bool is_of(const Recorded& recorded,

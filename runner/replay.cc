@@ -52,7 +52,7 @@ class Replayer {
       std::cerr << "powercut: undecided, because " << made.error().message << "\n";
       return undecided;
     }
-    if (auto legal = experiment_->model().check(file_.plan); !legal) {
+    if (auto legal = experiment_->check(file_.plan); !legal) {
       std::cerr << "powercut: " << options_.file.string() << ": " << legal.error().message << "\n";
       return usage;
     }

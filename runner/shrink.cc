@@ -74,15 +74,23 @@ class Shrinker {
     bool smaller = true;
     while (smaller && !bounded()) {
       smaller = false;
-      for (auto step : {&Shrinker::earlier_point,
-                        &Shrinker::drop_fates,
-                        &Shrinker::whole_fates,
-                        &Shrinker::fewer_sectors}) {
-        auto done = (this->*step)();
-        if (!done) {
-          return faultfs::fail(done.error().message);
+      auto dropped = drop_cuts();
+      if (!dropped) {
+        return faultfs::fail(dropped.error().message);
+      }
+      smaller = *dropped;
+      for (cut_ = 0; cut_ <= failing_.plan.again.size(); ++cut_) {
+        for (auto step : {&Shrinker::earlier_point,
+                          &Shrinker::drop_fates,
+                          &Shrinker::whole_fates,
+                          &Shrinker::fewer_sectors,
+                          &Shrinker::fewer_bytes}) {
+          auto done = (this->*step)();
+          if (!done) {
+            return faultfs::fail(done.error().message);
+          }
+          smaller = smaller || *done;
         }
-        smaller = smaller || *done;
       }
     }
     each_needed_ = !bounded();
@@ -124,6 +132,16 @@ class Shrinker {
       return found ? faultfs::Result<bool>(false) : faultfs::fail(found.error().message);
     }
     failing_ = **found;
+    return tell();
+  }
+
+  /// True, or what the one who is told of smaller cases objects.
+  [[nodiscard]] faultfs::Result<bool> tell() const {
+    if (options_.smaller) {
+      if (auto status = options_.smaller(commands_, failing_.plan); !status) {
+        return faultfs::fail(status.error().message);
+      }
+    }
     return true;
   }
 
@@ -137,7 +155,7 @@ class Shrinker {
     }
     commands_ = std::move(candidate);
     failing_ = **found;
-    return true;
+    return tell();
   }
 
   /// Tries to leave out each run of `length` commands, last first: the end matters most, but what
@@ -249,26 +267,56 @@ class Shrinker {
     auto broken = prober_.breaks(commands_, candidate);
     if (broken && *broken) {
       failing_.plan = candidate;
+      return tell();
     }
     return broken;
+  }
+
+  /// Fewer cuts inside recoveries: none, or without one of them.
+  faultfs::Result<bool> drop_cuts() {
+    bool any = false;
+    if (failing_.plan.again.empty()) {
+      return any;
+    }
+    auto accepted = accept_plan(failing_.plan.first_cuts(1));
+    for (std::size_t at = failing_.plan.again.size(); accepted && at > 0; --at) {
+      any = any || *accepted;
+      if (at > failing_.plan.again.size()) {
+        continue;
+      }
+      faultfs::CrashPlan plan = failing_.plan;
+      plan.again.erase(plan.again.begin() + static_cast<std::ptrdiff_t>(at - 1));
+      accepted = accept_plan(plan);
+    }
+    if (!accepted) {
+      return accepted;
+    }
+    return any || *accepted;
+  }
+
+  // The steps below are about cut number `cut_`.
+  [[nodiscard]] const std::vector<faultfs::Fate>& fates() const {
+    return failing_.plan.fates_of(cut_);
   }
 
   /// Simpler ends first: no cut inside a request, a kill where no fate is needed, an earlier entry.
   faultfs::Result<bool> earlier_point() {
     bool any = false;
     faultfs::CrashPlan plan = failing_.plan;
-    plan.point = {faultfs::CutKind::kill, plan.point.entry, false};
-    plan.fates.clear();
+    plan.point_of(cut_) = {faultfs::CutKind::kill, plan.point_of(cut_).entry, false};
+    plan.fates_of(cut_).clear();
     auto accepted = accept_plan(plan);
     if (!accepted) {
       return accepted;
     }
     any = *accepted;
-    while (failing_.plan.point.entry > 1) {
+    while (failing_.plan.point_of(cut_).entry > 1) {
       plan = failing_.plan;
-      --plan.point.entry;
-      plan.point.inside = false;
-      std::erase_if(plan.fates, [&](const auto& fate) { return fate.write > plan.point.entry; });
+      auto& point = plan.point_of(cut_);
+      --point.entry;
+      point.inside = false;
+      std::erase_if(plan.fates_of(cut_),
+                    [&](const auto& fate) { return fate.write > point.entry; });
       accepted = accept_plan(plan);
       if (!accepted || !*accepted) {
         break;
@@ -283,15 +331,16 @@ class Shrinker {
 
   faultfs::Result<bool> drop_fates() {
     bool any = false;
-    for (std::size_t length = std::max<std::size_t>(1, failing_.plan.fates.size() / 2); length > 0;
+    for (std::size_t length = std::max<std::size_t>(1, fates().size() / 2); length > 0;
          length /= 2) {
-      for (std::size_t end = failing_.plan.fates.size(); end >= length; --end) {
-        if (end > failing_.plan.fates.size()) {
+      for (std::size_t end = fates().size(); end >= length; --end) {
+        if (end > fates().size()) {
           continue;
         }
         faultfs::CrashPlan plan = failing_.plan;
-        plan.fates.erase(plan.fates.begin() + static_cast<std::ptrdiff_t>(end - length),
-                         plan.fates.begin() + static_cast<std::ptrdiff_t>(end));
+        plan.fates_of(cut_).erase(
+            plan.fates_of(cut_).begin() + static_cast<std::ptrdiff_t>(end - length),
+            plan.fates_of(cut_).begin() + static_cast<std::ptrdiff_t>(end));
         auto accepted = accept_plan(plan);
         if (!accepted) {
           return accepted;
@@ -305,12 +354,13 @@ class Shrinker {
   /// A torn or otherwise odd fate becomes a plain loss where that breaks the claim too.
   faultfs::Result<bool> whole_fates() {
     bool any = false;
-    for (std::size_t index = 0; index < failing_.plan.fates.size(); ++index) {
-      if (failing_.plan.fates[index].kind == faultfs::FateKind::lost) {
+    for (std::size_t index = 0; index < fates().size(); ++index) {
+      if (fates()[index].kind == faultfs::FateKind::lost) {
         continue;
       }
       faultfs::CrashPlan plan = failing_.plan;
-      plan.fates[index] = {plan.fates[index].write, faultfs::FateKind::lost, {}, 0, 0};
+      plan.fates_of(cut_)[index] = {
+          plan.fates_of(cut_)[index].write, faultfs::FateKind::lost, {}, 0, 0};
       auto accepted = accept_plan(plan);
       if (!accepted) {
         return accepted;
@@ -323,11 +373,11 @@ class Shrinker {
   /// Fewer garbled sectors; fewer lost ones in a torn write (a longer prefix is kept).
   faultfs::Result<bool> fewer_sectors() {
     bool any = false;
-    for (std::size_t index = 0; index < failing_.plan.fates.size(); ++index) {
-      while (failing_.plan.fates[index].kind == faultfs::FateKind::garbled &&
-             failing_.plan.fates[index].sectors.size() > 1) {
+    for (std::size_t index = 0; index < fates().size(); ++index) {
+      while (fates()[index].kind == faultfs::FateKind::garbled &&
+             fates()[index].sectors.size() > 1) {
         faultfs::CrashPlan plan = failing_.plan;
-        plan.fates[index].sectors.pop_back();
+        plan.fates_of(cut_)[index].sectors.pop_back();
         auto accepted = accept_plan(plan);
         if (!accepted) {
           return accepted;
@@ -346,10 +396,31 @@ class Shrinker {
     return any;
   }
 
+  /// A tear inside a sector at its end, or with as few new bytes as possible.
+  faultfs::Result<bool> fewer_bytes() {
+    bool any = false;
+    for (std::size_t index = 0; index < fates().size(); ++index) {
+      while (fates()[index].tear_bytes > 0) {
+        faultfs::CrashPlan plan = failing_.plan;
+        auto& fate = plan.fates_of(cut_)[index];
+        fate.tear_bytes = fate.tear_bytes > 8 ? fate.tear_bytes / 16 * 8 : 0;
+        auto accepted = accept_plan(plan);
+        if (!accepted) {
+          return accepted;
+        }
+        if (!*accepted) {
+          break;
+        }
+        any = true;
+      }
+    }
+    return any;
+  }
+
   /// In a torn write, keeps each sector below the last kept one that need not be lost.
   faultfs::Result<bool> fill_gaps(std::size_t index) {
     bool any = false;
-    const faultfs::Fate fate = failing_.plan.fates[index];
+    const faultfs::Fate fate = fates()[index];
     if (fate.kind != faultfs::FateKind::torn || fate.tear_bytes != 0 || fate.sectors.empty()) {
       return any;
     }
@@ -358,8 +429,8 @@ class Shrinker {
         continue;
       }
       faultfs::CrashPlan plan = failing_.plan;
-      plan.fates[index].sectors.push_back(sector);
-      std::ranges::sort(plan.fates[index].sectors);
+      plan.fates_of(cut_)[index].sectors.push_back(sector);
+      std::ranges::sort(plan.fates_of(cut_)[index].sectors);
       auto accepted = accept_plan(plan);
       if (!accepted) {
         return accepted;
@@ -374,6 +445,7 @@ class Shrinker {
   Hint failing_;
   ShrinkOptions options_;
   std::chrono::steady_clock::time_point deadline_;
+  std::size_t cut_ = 0;
   bool each_needed_ = false;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "runner/prober.h"
 
@@ -10,6 +11,10 @@ struct ShrinkOptions {
   std::uint64_t states_max = 60000;  ///< crash states to spend; the same on every machine
   double seconds_max =
       120;  ///< a bound for slow targets; reaching it makes the result depend on the machine
+  /// Told of every smaller case that still breaks the property; an error ends the shrinking.
+  std::function<faultfs::Status(const std::vector<scenarios::Command>& commands,
+                                const faultfs::CrashPlan& plan)>
+      smaller = {};
 };
 
 struct Shrunk {

@@ -121,15 +121,16 @@ faultfs::CrashPlan kill_inside(const faultfs::CrashModel& model,
 
 faultfs::Fate damage(const faultfs::CrashModel& model,
                      const faultfs::VolatileWrite& write,
+                     const DamageKinds& kinds,
                      faultfs::Random& random) {
   const auto& profile = model.profile();
-  if (profile.tears_inside_sector && random.chance(1, 3)) {
+  if (kinds.sector_tears && profile.tears_inside_sector && random.chance(1, 3)) {
     return tear_inside(write, profile.sector_bytes, random);
   }
-  if (profile.lost_content == faultfs::LostContent::garbage && random.chance(1, 8)) {
+  if (kinds.noise && profile.lost_content == faultfs::LostContent::garbage && random.chance(1, 8)) {
     return garble(write, random);
   }
-  if (write.unit_begins.size() < 2 || random.chance(1, 2)) {
+  if (!kinds.unit_tears || write.unit_begins.size() < 2 || random.chance(1, 2)) {
     return whole(write, faultfs::FateKind::lost);
   }
   std::vector<bool> keep(write.unit_begins.size());

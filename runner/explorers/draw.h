@@ -33,9 +33,17 @@ void lose(faultfs::CrashPlan& plan, std::uint32_t write);
 /// The number of 4 KiB page boundaries strictly inside write `entry`; 0 for other entries.
 [[nodiscard]] std::uint32_t pages_inside(const faultfs::WriteLog& log, std::uint32_t entry);
 
-/// A random damage to `write`: lost, torn by units, and what the profile allows besides.
+/// Kinds of damage that plans may have at all.
+struct DamageKinds {
+  bool kills = true, cuts_inside = true, unit_tears = true, sector_tears = true, noise = true,
+       misdirected = true;
+};
+
+/// A random damage to `write`: lost, torn by units, and what the profile allows besides, as far as
+/// `kinds` have it.
 [[nodiscard]] faultfs::Fate damage(const faultfs::CrashModel& model,
                                    const faultfs::VolatileWrite& write,
+                                   const DamageKinds& kinds,
                                    faultfs::Random& random);
 
 }  // namespace runner::explorers

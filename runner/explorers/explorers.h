@@ -20,10 +20,17 @@ namespace runner::explorers {
                                                      std::uint32_t deviations);
 
 /// Every crash state, each class that the cache cannot tell apart once; see lazy.cc.
-[[nodiscard]] std::unique_ptr<Explorer> make_lazy(const faultfs::CrashModel& model);
+[[nodiscard]] std::unique_ptr<Explorer> make_lazy(const faultfs::CrashModel& model,
+                                                  const ExplorerOptions& options);
 
 /// Every crash state, each once.
-[[nodiscard]] std::unique_ptr<Explorer> make_exhaustive(const faultfs::CrashModel& model);
+[[nodiscard]] std::unique_ptr<Explorer> make_exhaustive(const faultfs::CrashModel& model,
+                                                        const ExplorerOptions& options);
+
+/// The explorer that `options` names, and the same again in the log of every recovery, down to
+/// `options.depth`; see nested.cc. Error: as `make_explorer`.
+[[nodiscard]] faultfs::Result<std::unique_ptr<Explorer>> make_nested(
+    const faultfs::CrashModel& model, const ExplorerOptions& options);
 
 /// Random crash points and fates. `mixed` (the name in `options`) spends a third on kills and
 /// in-order loss and a third on few deviations; otherwise every volatile write is drawn alone. Ends

@@ -11,7 +11,10 @@
 //     256 crash states, at most 8 runs, each standing for 32
 //
 // Branches are taken in order of their deviations (units that do not hold their newest content),
-// over all crash points: stopped anywhere, it has judged all states with at most k deviations.
+// over all crash points: stopped anywhere, it has judged all states with at most k deviations. Two
+// things come out of turn: the end of the log with at most one deviation comes first, because most
+// is volatile there and most has been overwritten; and kills, which lose nothing that had
+// completed, come after what has no deviation.
 // Each run is a legal crash state whatever the cache does; that it stands for others supposes that
 // the same bytes lead to the same run, which holds for the engine and nearly for other caches.
 //
@@ -30,10 +33,17 @@ namespace {
 
 class Lazy : public Explorer {
  public:
-  Lazy(const faultfs::CrashModel& model, bool looks) : model_(model), looks_(looks) {
+  Lazy(const faultfs::CrashModel& model, bool looks, const ExplorerOptions& options)
+      : model_(model), looks_(looks), equal_(options.equal) {
+    std::uint32_t number = 0;
     for (const std::uint32_t entry : crash_entries(model.log())) {
-      add_point(entry);
+      if (number++ % options.shards == options.shard) {
+        add_point(entry);
+      }
     }
+    trees_.resize(points_.size());
+    finished_.resize(points_.size());
+    left_ = points_.size();
   }
 
   std::optional<faultfs::CrashPlan> next() override {
@@ -41,11 +51,14 @@ class Lazy : public Explorer {
       observed(tree_->undecided(node_));  // nobody told what it read: it may have been anything
     }
     node_.clear();
-    if (next_kill_ < kills_.size()) {
-      tree_ = nullptr;
-      return kills_[next_kill_++];
+    if (auto plan = next_at_the_end()) {
+      return plan;
     }
-    while (deviations_ == 0 || left_ > 0) {
+    while (deviations_ == 0 || left_ > 0 || next_kill_ < kills_.size()) {
+      if (deviations_ > 0 && next_kill_ < kills_.size()) {
+        tree_ = nullptr;
+        return kills_[next_kill_++];
+      }
       for (; at_ < points_.size(); ++at_) {
         tree_ = tree(at_);
         if (tree_ != nullptr && tree_->take(deviations_, node_)) {
@@ -64,28 +77,33 @@ class Lazy : public Explorer {
                                       : std::vector<faultfs::SectorPlace>();
   }
 
-  double observed(const std::vector<faultfs::SectorPlace>& reads) override {
+  void observed(const std::vector<faultfs::SectorPlace>& reads) override {
     if (tree_ == nullptr) {
-      return 1;  // a kill
+      ++covered_;  // a kill
+      return;
     }
-    const double covered = looks_ ? tree_->expand(node_, reads) : tree_->expand_all(node_);
+    covered_ += looks_ ? tree_->expand(node_, reads) : tree_->expand_all(node_);
     if (tree_->finished()) {
-      trees_[at_].reset();
+      trees_[number_].reset();
+      finished_[number_] = true;
       --left_;
     }
     tree_ = nullptr;
-    return covered;
   }
+
+  [[nodiscard]] std::uint64_t points() const override { return points_.size(); }
+  [[nodiscard]] std::uint64_t points_finished() const override { return points_.size() - left_; }
 
   [[nodiscard]] std::vector<Unexplored> unexplored() const override {
     std::vector<Unexplored> left;
-    const std::uint64_t unfinished =
-        deviations_ == 0 ? points_.size() - trees_.size() + left_ : left_;
-    if (unfinished > 0) {
+    if (next_kill_ < kills_.size()) {
+      left.push_back({"kills inside requests and after them", kills_.size() - next_kill_});
+    }
+    if (left_ > 0) {
       left.push_back(
           {fmt::format("crash states with {} or more deviations at {} of {} crash points",
                        deviations_,
-                       unfinished,
+                       left_,
                        points_.size()),
            0});
     }
@@ -120,34 +138,51 @@ class Lazy : public Explorer {
     kills_.push_back({{faultfs::CutKind::kill, entry, false}, {}});
   }
 
+  /// The last crash point with at most one deviation.
+  std::optional<faultfs::CrashPlan> next_at_the_end() {
+    while (end_deviations_ <= 1 && !points_.empty()) {
+      tree_ = tree(points_.size() - 1);
+      if (tree_ != nullptr && tree_->take(end_deviations_, node_)) {
+        return tree_->plan(node_);
+      }
+      ++end_deviations_;
+    }
+    return std::nullopt;
+  }
+
   /// The tree of point `number`, made when it is first asked for; null when it is finished.
   PointTree* tree(std::size_t number) {
-    if (number == trees_.size()) {
-      trees_.push_back(std::make_unique<PointTree>(model_, points_[number]));
-      ++left_;
+    number_ = number;
+    if (trees_[number] == nullptr && !finished_[number]) {
+      trees_[number] = std::make_unique<PointTree>(model_, points_[number], equal_);
     }
     return trees_[number].get();
   }
 
   const faultfs::CrashModel& model_;
   bool looks_;
+  faultfs::EqualContents equal_;
   std::vector<faultfs::CrashPlan> kills_;
   std::vector<faultfs::CrashPoint> points_;
-  std::vector<std::unique_ptr<PointTree>> trees_;
-  std::size_t next_kill_ = 0, at_ = 0, deviations_ = 0;
-  std::size_t left_ = 0;  // trees that are not finished
+  std::vector<std::unique_ptr<PointTree>> trees_;  // null: not made yet, or finished
+  std::vector<bool> finished_;
+  std::size_t next_kill_ = 0, at_ = 0, deviations_ = 0, end_deviations_ = 0;
+  std::size_t left_ = 0;    // trees that are not finished
+  std::size_t number_ = 0;  // of `tree_`
   PointTree* tree_ = nullptr;
   PointTree::Node node_;
 };
 
 }  // namespace
 
-std::unique_ptr<Explorer> make_lazy(const faultfs::CrashModel& model) {
-  return std::make_unique<Lazy>(model, true);
+std::unique_ptr<Explorer> make_lazy(const faultfs::CrashModel& model,
+                                    const ExplorerOptions& options) {
+  return std::make_unique<Lazy>(model, true, options);
 }
 
-std::unique_ptr<Explorer> make_exhaustive(const faultfs::CrashModel& model) {
-  return std::make_unique<Lazy>(model, false);
+std::unique_ptr<Explorer> make_exhaustive(const faultfs::CrashModel& model,
+                                          const ExplorerOptions& options) {
+  return std::make_unique<Lazy>(model, false, options);
 }
 
 }  // namespace runner::explorers

@@ -19,12 +19,14 @@ bool holds(const faultfs::OpenUnit& unit, const faultfs::SectorPlace& place) {
 
 }  // namespace
 
-PointTree::PointTree(const faultfs::CrashModel& model, const faultfs::CrashPoint& point)
+PointTree::PointTree(const faultfs::CrashModel& model,
+                     const faultfs::CrashPoint& point,
+                     faultfs::EqualContents equal)
     : point_(point),
       writes_(model.volatile_writes(point)),
       atomic_sectors_(model.profile().atomic_write_bytes / model.profile().sector_bytes) {
   if (point.kind == faultfs::CutKind::power_cut) {
-    units_ = model.open_units(point);
+    units_ = model.open_units(point, equal);
   }
   for (const auto& unit : units_) {
     states_ *= static_cast<double>(unit.options.size());

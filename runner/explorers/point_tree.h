@@ -24,7 +24,9 @@ class PointTree {
   /// Ascending by the order in which they were taken.
   using Node = std::vector<Decision>;
 
-  PointTree(const faultfs::CrashModel& model, const faultfs::CrashPoint& point);
+  PointTree(const faultfs::CrashModel& model,
+            const faultfs::CrashPoint& point,
+            faultfs::EqualContents equal = faultfs::EqualContents::merged);
 
   [[nodiscard]] const faultfs::CrashPoint& point() const { return point_; }
   /// How many crash states there are, each content of the disks once.

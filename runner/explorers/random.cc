@@ -1,10 +1,14 @@
-// Random crash states: a crash point drawn evenly over the requests of the log, then fates. Swarm
-// weights: each plan draws how likely a write is to survive (almost none … almost all), and whether
-// writes are torn, so that runs of like fates are as common as even mixtures. Where the profile
-// allows it, writes are also torn inside a sector, garbled, or misdirected. Where the log is that
-// of a cache that writes in a circle, a quarter of the points is where it began again, mostly
-// inside. Where the cache's format is known, half of the points are writes that matter in it: of
-// headers, of directories, of the ends of chains, each kind as often as the others.
+// Random crash states: a crash point drawn evenly over the requests of the log, then fates. Swarm:
+// each seed leaves each kind of damage (kills, cuts inside a request, tears between units, tears
+// inside a sector, noise, misdirected writes) out of all its plans with a chance of one in five, so
+// that what is left meets more often (operations are left out by the generator of histories in the
+// same way). Swarm weights: each plan draws how likely a write is to survive (almost none … almost
+// all), and whether writes are torn, so that runs of like fates are as common as even mixtures.
+// Where the profile allows it, writes are also torn inside a sector, garbled, or misdirected. Where
+// the log is that of a cache that writes in a circle, a quarter of the points is where it began
+// again, mostly inside. Where the cache's format is known, half of the points are writes that
+// matter in it: of headers, of directories, of the ends of chains, each kind as often as the
+// others.
 
 #include <algorithm>
 #include <array>
@@ -14,6 +18,22 @@
 namespace runner::explorers {
 namespace {
 
+constexpr std::uint64_t swarm_part = 0x737761726d;
+
+DamageKinds draw_kinds(std::uint64_t seed) {
+  faultfs::Random random(faultfs::mix(seed, swarm_part));
+  DamageKinds kinds;
+  for (bool* kind : {&kinds.kills,
+                     &kinds.cuts_inside,
+                     &kinds.unit_tears,
+                     &kinds.sector_tears,
+                     &kinds.noise,
+                     &kinds.misdirected}) {
+    *kind = random.chance(4, 5);
+  }
+  return kinds;
+}
+
 class RandomStates : public Explorer {
  public:
   RandomStates(const faultfs::CrashModel& model, const ExplorerOptions& options)
@@ -21,6 +41,7 @@ class RandomStates : public Explorer {
         entries_(crash_entries(model.log())),
         weighty_(options.weighty),
         weight_of_4_(weighty_.empty() ? 1 : 2),
+        kinds_(draw_kinds(options.seed)),
         random_(options.seed),
         states_max_(options.states_max),
         mixed_(options.name == "mixed") {
@@ -38,10 +59,10 @@ class RandomStates : public Explorer {
     const std::vector<std::uint32_t>& points = weighs ? any_group() : entries_;
     const std::uint32_t entry = points[random_.below(points.size())];
     const std::uint64_t kind = random_.below(6);
-    if (kind == 0 || (mixed_ && kind == 1)) {
+    if (kinds_.kills && (kind == 0 || (mixed_ && kind == 1))) {
       return kill(entry);
     }
-    const bool inside = random_.chance(weighs ? 3 : 1, 4);
+    const bool inside = kinds_.cuts_inside && random_.chance(weighs ? 3 : 1, 4);
     faultfs::CrashPlan plan{{faultfs::CutKind::power_cut, entry, inside}, {}};
     const auto writes = model_.volatile_writes(plan.point);
     if (mixed_ && kind == 2) {
@@ -75,7 +96,7 @@ class RandomStates : public Explorer {
     const std::size_t kept = random_.below(writes.size() + 1);
     for (std::size_t index = kept; index < writes.size(); ++index) {
       if (index == kept && random_.chance(1, 2)) {
-        add(damage(model_, writes[index], random_), plan);
+        add(damage(model_, writes[index], kinds_, random_), plan);
       } else {
         lose(plan, writes[index].entry);
       }
@@ -97,7 +118,7 @@ class RandomStates : public Explorer {
       if (keep && !chosen[index]) {
         lose(plan, writes[index].entry);
       } else if (!keep && chosen[index]) {
-        add(damage(model_, writes[index], random_), plan);
+        add(damage(model_, writes[index], kinds_, random_), plan);
       }
     }
     misdirect(writes, plan);
@@ -112,7 +133,7 @@ class RandomStates : public Explorer {
         continue;
       }
       if (tear) {
-        add(damage(model_, write, random_), plan);
+        add(damage(model_, write, kinds_, random_), plan);
       } else {
         lose(plan, write.entry);
       }
@@ -121,7 +142,8 @@ class RandomStates : public Explorer {
   }
 
   void misdirect(const std::vector<faultfs::VolatileWrite>& writes, faultfs::CrashPlan& plan) {
-    if (!model_.profile().misdirects || writes.empty() || random_.chance(1, 2)) {
+    if (!kinds_.misdirected || !model_.profile().misdirects || writes.empty() ||
+        random_.chance(1, 2)) {
       return;
     }
     const auto& from = writes[random_.below(writes.size())];
@@ -150,6 +172,7 @@ class RandomStates : public Explorer {
   std::vector<std::uint32_t> entries_;
   std::vector<std::vector<std::uint32_t>> weighty_;
   std::uint64_t weight_of_4_;
+  DamageKinds kinds_;
   faultfs::Random random_;
   std::uint64_t states_max_;
   bool mixed_;
