@@ -3,7 +3,10 @@
 
 #include "runner/device_commands.h"
 
+#include <sys/stat.h>
+
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <ctime>
 #include <filesystem>
@@ -17,9 +20,14 @@
 #include "faultfs/base/bytes.h"
 #include "faultfs/control/client.h"
 #include "faultfs/control/server.h"
+#include "faultfs/control/tree_commands.h"
 #include "faultfs/faults/expression.h"
 #include "faultfs/mount/mount.h"
+#include "faultfs/mount/tree_mount.h"
+#include "faultfs/tree/tree_files.h"
+#include "runner/loop_devices.h"
 #include "runner/sandbox.h"
+#include "runner/tree_commands.h"
 
 namespace runner {
 namespace {
@@ -29,7 +37,8 @@ enum ExitCode : int { done = 0, usage = 2, undecided = 3 };
 
 struct MountWords {
   CLI::App* app = nullptr;
-  std::string directory, profile = "ssd_4k_volatile", socket;
+  std::string directory, profile = "ssd_4k_volatile", socket, import, names = "ordered";
+  bool tree = false;
   std::vector<std::string> disks, faults;
 };
 
@@ -69,12 +78,93 @@ faultfs::Status add_faults(faultfs::Device& device, const std::vector<std::strin
 /// Waits for a signal to stop, or for the mount to go: its file system is another one then.
 void wait_for_end(const fs::path& directory, const sigset_t& signals) {
   const timespec half_second{0, 500'000'000};
+  struct stat mounted {};
+  struct stat now {};
+  const bool known = stat(directory.c_str(), &mounted) == 0;
   while (sigtimedwait(&signals, nullptr, &half_second) < 0) {
-    std::error_code gone;
-    if (fs::is_empty(directory, gone) || gone) {
+    // A tree that is cut answers EIO, and is still there.
+    const bool there =
+        stat(directory.c_str(), &now) == 0 ? now.st_dev == mounted.st_dev : errno == EIO;
+    if (!known || !there) {
       return;
     }
   }
+}
+
+/// Blocked before any thread starts, so that all of them leave the signals to `wait_for_end`.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    sigaddset(&signals, signal);
+  }
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+/// The control socket: the one asked for, or a private one.
+faultfs::Result<fs::path> socket_for(const MountWords& words) {
+  if (!words.socket.empty()) {
+    return fs::path(words.socket);
+  }
+  auto registry = registry_directory();
+  return registry ? *registry / (scratch_name("control") + ".sock") : registry;
+}
+
+int mount_directory_tree(const MountWords& words, std::ostream& out, std::ostream& error) {
+  const auto complain = [&](const std::string& message, int code) {
+    error << "powercut: " << message << "\n";
+    return code;
+  };
+  if (!words.disks.empty() || !words.faults.empty()) {
+    return complain("--tree has no disks and no faults; allowed: --import, --names, --profile",
+                    usage);
+  }
+  auto profile = faultfs::tree::find_tree_profile(words.profile, words.names);
+  if (!profile) {
+    return complain(profile.error().message, usage);
+  }
+  auto base =
+      words.import.empty() ? faultfs::tree::TreeState() : faultfs::tree::import_tree(words.import);
+  if (!base) {
+    return complain(base.error().message, usage);
+  }
+  const std::size_t names = base->paths().size();
+  const sigset_t signals = block_signals();
+  faultfs::tree::Tree tree(*profile, std::move(*base));
+  const fs::path directory = fs::absolute(words.directory);
+  std::error_code not_there;
+  if (!fs::is_directory(directory, not_there)) {
+    return complain(fmt::format("{} is no directory to mount on", words.directory), usage);
+  }
+  auto mount = faultfs::mount::mount_tree(tree, {.directory = directory});
+  if (!mount) {
+    return complain("undecided, because " + mount.error().message, undecided);
+  }
+  const auto socket = socket_for(words);
+  if (!socket) {
+    return complain(socket.error().message, undecided);
+  }
+  faultfs::control::TreeCommands commands(tree);
+  auto server = faultfs::control::Server::create(
+      [&](std::string_view line) { return commands.answer(line); }, *socket);
+  if (!server) {
+    return complain(server.error().message, usage);
+  }
+  if (auto status = register_mount({-1, directory, *socket}); !status) {
+    return complain(status.error().message, undecided);
+  }
+  out << fmt::format(
+      "a tree of {} names at {} ({}, names {})\ncontrol  powercut ctl --socket {} status\n",
+      names,
+      directory.string(),
+      words.profile,
+      words.names,
+      socket->string());
+  out.flush();
+  wait_for_end(directory, signals);
+  forget_mount();
+  return done;
 }
 
 int mount_disks(const MountWords& words, std::ostream& out, std::ostream& error) {
@@ -82,6 +172,13 @@ int mount_disks(const MountWords& words, std::ostream& out, std::ostream& error)
     error << "powercut: " << message << "\n";
     return code;
   };
+  if (words.tree || !words.import.empty()) {
+    return mount_directory_tree(words, out, error);
+  }
+  if (words.disks.empty()) {
+    return complain("what is to be mounted? allowed: --disk NAME:SIZE (repeatable), or --tree",
+                    usage);
+  }
   auto profile = faultfs::find_profile(words.profile);
   if (!profile) {
     return complain(profile.error().message, usage);
@@ -101,13 +198,7 @@ int mount_disks(const MountWords& words, std::ostream& out, std::ostream& error)
   if (auto added = add_faults(**device, words.faults); !added) {
     return complain(added.error().message, usage);
   }
-  // Blocked before any thread starts, so that all of them leave the signals to `wait_for_end`.
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    sigaddset(&signals, signal);
-  }
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const sigset_t signals = block_signals();
   std::error_code not_there;
   const fs::path directory = fs::absolute(words.directory);
   if (!fs::is_directory(directory, not_there)) {
@@ -117,19 +208,15 @@ int mount_disks(const MountWords& words, std::ostream& out, std::ostream& error)
   if (!mount) {
     return complain("undecided, because " + mount.error().message, undecided);
   }
-  fs::path socket = words.socket;
-  if (socket.empty()) {
-    auto registry = registry_directory();
-    if (!registry) {
-      return complain(registry.error().message, undecided);
-    }
-    socket = *registry / (scratch_name("control") + ".sock");
+  const auto socket = socket_for(words);
+  if (!socket) {
+    return complain(socket.error().message, undecided);
   }
-  auto server = faultfs::control::Server::create(**device, socket);
+  auto server = faultfs::control::Server::create(**device, *socket);
   if (!server) {
     return complain(server.error().message, usage);
   }
-  if (auto status = register_mount({-1, directory, socket}); !status) {
+  if (auto status = register_mount({-1, directory, *socket}); !status) {
     return complain(status.error().message, undecided);
   }
   out << fmt::format("{} disk{} at {} ({})\ncontrol  powercut ctl --socket {} status\n",
@@ -137,9 +224,14 @@ int mount_disks(const MountWords& words, std::ostream& out, std::ostream& error)
                      disks.size() == 1 ? "" : "s",
                      directory.string(),
                      profile->name,
-                     socket.string());
+                     socket->string());
   out.flush();
   wait_for_end(directory, signals);
+  // Steps 1, 3 and 4 of loop_devices.cc; 5 comes with the end of `mount`.
+  (*device)->cut_now();
+  if (auto status = take_down(loop_devices_on(directory)); !status) {
+    error << "powercut: " << status.error().message << "\n";
+  }
   forget_mount();
   return done;
 }
@@ -168,11 +260,14 @@ int control(const ControlWords& words, std::ostream& out, std::ostream& error) {
 
 std::function<int(std::ostream&, std::ostream&)> add_device_commands(CLI::App& app) {
   auto mount = std::make_shared<MountWords>();
-  mount->app =
-      app.add_subcommand("mount", "the fault device alone: disks in a directory, for any program");
+  mount->app = app.add_subcommand(
+      "mount", "the fault device alone: disks, or a tree, in a directory, for any program");
   mount->app->add_option("directory", mount->directory, "an empty directory")->required();
-  mount->app->add_option("--disk", mount->disks, "NAME:SIZE, such as disk0:64M (repeatable)")
-      ->required();
+  mount->app->add_option("--disk", mount->disks, "NAME:SIZE, such as disk0:64M (repeatable)");
+  mount->app->add_flag("--tree", mount->tree, "no disks, but a directory tree");
+  mount->app->add_option("--import", mount->import, "the tree begins as a copy of this directory");
+  mount->app->add_option("--names", mount->names, "what a tree promises: ordered, journal, loose")
+      ->capture_default_str();
   mount->app->add_option("--profile", mount->profile, "device profile")->capture_default_str();
   mount->app
       ->add_option("--fault",
@@ -192,7 +287,11 @@ std::function<int(std::ostream&, std::ostream&)> add_device_commands(CLI::App& a
   ctl->app->add_option(
       "--socket", ctl->socket, "its control socket (default: the only mount there is)");
   ctl->app->add_option("words", ctl->words, "what to do")->required();
-  return [mount, ctl](std::ostream& out, std::ostream& error) {
+  auto tree = add_tree_command(app);
+  return [mount, ctl, tree, &app](std::ostream& out, std::ostream& error) {
+    if (app.got_subcommand("tree")) {
+      return tree(out, error);
+    }
     return mount->app->parsed() ? mount_disks(*mount, out, error) : control(*ctl, out, error);
   };
 }

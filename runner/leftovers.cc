@@ -5,6 +5,7 @@
 //   not
 //                    answer at all may be stopped in a debugger: it is dead only if the registry
 //                    says that its process is.
+//   loop device      whose file lies in such a mount, with what is mounted from it: it goes before.
 //   process          the keeper of a worker whose parent is not the program that forked it; any
 //                    process that carries the mark of a harness that is dead.
 //   registry entry   of a dead process.
@@ -35,6 +36,7 @@
 
 #include <fmt/format.h>
 
+#include "runner/loop_devices.h"
 #include "runner/mount_registry.h"
 #include "runner/processes.h"
 #include "runner/sandbox.h"
@@ -109,6 +111,14 @@ void find_mounts(std::vector<Leftover>& found) {
     const Answer answer = ask(path);
     const bool registered_dead = entry != known.end() && !lives(entry->owner);
     if (answer == Answer::disconnected || (answer == Answer::silent && registered_dead)) {
+      for (const LoopDevice& loop : loop_devices_on(path)) {  // they go first
+        found.push_back({Leftover::Kind::loop,
+                         path,
+                         -1,
+                         fmt::format("{} on {}: the process that served it is dead",
+                                     loop.device.string(),
+                                     loop.file.string())});
+      }
       found.push_back({Leftover::Kind::mount,
                        path,
                        -1,
@@ -227,6 +237,8 @@ bool unmount_by_helper(const std::filesystem::path& path) {
 bool remove(const Leftover& leftover) {
   std::error_code error;
   switch (leftover.kind) {
+    case Leftover::Kind::loop:
+      return take_down(loop_devices_on(leftover.path)).has_value();
     case Leftover::Kind::mount:
       return umount2(leftover.path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0 ||
              unmount_by_helper(leftover.path);

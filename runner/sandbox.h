@@ -109,9 +109,9 @@ void forget_mount();
 
 /// Something a killed powercut left behind.
 struct Leftover {
-  enum class Kind { mount, process, registry_entry, shared_memory, directory };
+  enum class Kind { loop, mount, process, registry_entry, shared_memory, directory };
   Kind kind = Kind::mount;
-  std::filesystem::path path;  ///< mount point, registry file, object or directory
+  std::filesystem::path path;  ///< mount point (also of a loop device), registry file, object, …
   pid_t pid = -1;              ///< of a process
   std::string text;            ///< "mount /mnt/pc: its server (pid 4711) is dead"
 };

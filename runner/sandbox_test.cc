@@ -5,11 +5,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,49 +195,6 @@ TEST_F(SandboxTest, HoldsSharedMemoryToItsLimit) {
     return out ? 1 : 0;
   });
   ASSERT_TRUE(worker);
-  EXPECT_EQ(worker->wait(), WorkerEnd{});
-}
-
-/// In a sandbox of root's: makes /dev/fuse one that all may open, as most machines have it, and
-/// becomes nobody.
-bool become_a_user() {
-  const std::filesystem::path nodes = "/mnt";
-  const std::filesystem::path node = nodes / "fuse";
-  return mount("nodes", nodes.c_str(), "tmpfs", 0, nullptr) == 0 &&
-         mknod(node.c_str(), S_IFCHR, makedev(10, 229)) == 0 && chmod(node.c_str(), 0666) == 0 &&
-         mount(node.c_str(), "/dev/fuse", nullptr, MS_BIND, nullptr) == 0 && setgid(65534) == 0 &&
-         setuid(65534) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0;  // as after a login
-}
-
-/// What a sandbox is good for: a device is mounted in it, and keeps what is written.
-std::string try_device(const Sandbox& sandbox) {
-  auto device = faultfs::Device::create(faultfs::all_profiles().front(), {{"disk0", 1UL << 20}});
-  auto mount = faultfs::mount::Mount::create(**device, {sandbox.mount_directory, true, -1});
-  if (!mount) {
-    return mount.error().message;
-  }
-  const int disk = open((sandbox.mount_directory / "disk0").c_str(), O_RDWR | O_CLOEXEC);
-  return pwrite(disk, "x", 1, 0) == 1 && (*device)->log_size() == 1 ? "works" : "does not work";
-}
-
-TEST_F(SandboxTest, NeedsNoRootAndMountsWithoutIt) {
-  if (geteuid() != 0 || access("/dev/fuse", F_OK) != 0) {
-    GTEST_SKIP() << "root and /dev/fuse are needed to make a user without rights";
-  }
-  Result<Worker> worker = start_worker({}, [](const Result<Sandbox>&, int descriptor) {
-    if (!become_a_user()) {
-      say(descriptor, fmt::format("not possible: errno {}", errno));
-      return 1;
-    }
-    Result<Worker> inner = start_worker({}, [](const Result<Sandbox>& sandbox, int ours) {
-      say(ours, !sandbox ? sandbox.error().message : try_device(*sandbox));
-      return sandbox && sandbox->user_namespace ? 0 : 1;
-    });
-    say(descriptor, line_from(inner->descriptor()));
-    return inner->wait().code;
-  });
-  ASSERT_TRUE(worker);
-  EXPECT_EQ(line_from(worker->descriptor()), "works");
   EXPECT_EQ(worker->wait(), WorkerEnd{});
 }
 

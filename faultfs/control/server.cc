@@ -48,11 +48,13 @@ bool send_line(int connection, std::string text) {
 
 class SocketServer : public Server {
  public:
-  SocketServer(Device& device, std::filesystem::path path, Descriptor listener)
+  using Answer = std::function<std::string(std::string_view line)>;
+
+  SocketServer(Answer answer, std::filesystem::path path, Descriptor listener)
       : path_(std::move(path)),
         listener_(std::move(listener)),
         stop_(eventfd(0, EFD_CLOEXEC)),
-        commands_(device) {
+        answer_(std::move(answer)) {
     POWERCUT_CHECK(stop_.number() >= 0, "errno {}", errno);
     thread_ = std::thread([this] { serve(); });
   }
@@ -121,7 +123,7 @@ class SocketServer : public Server {
     for (std::size_t end = 0; (end = connection.received.find('\n')) != std::string::npos;) {
       const std::string line = connection.received.substr(0, end);
       connection.received.erase(0, end + 1);
-      if (!send_line(number, commands_.answer(line))) {
+      if (!send_line(number, answer_(line))) {
         return false;
       }
     }
@@ -135,7 +137,7 @@ class SocketServer : public Server {
   std::filesystem::path path_;
   Descriptor listener_;
   Descriptor stop_;
-  Commands commands_;
+  Answer answer_;
   std::vector<Connection> connections_;
   std::thread thread_;
 };
@@ -144,11 +146,17 @@ class SocketServer : public Server {
 
 Result<std::unique_ptr<Server>> Server::create(Device& device,
                                                const std::filesystem::path& socket) {
+  auto commands = std::make_shared<Commands>(device);
+  return create([commands](std::string_view line) { return commands->answer(line); }, socket);
+}
+
+Result<std::unique_ptr<Server>> Server::create(
+    std::function<std::string(std::string_view line)> answer, const std::filesystem::path& socket) {
   Result<Descriptor> listener = listen_on(socket);
   if (!listener) {
     return fail(listener.error().message);
   }
-  return std::make_unique<SocketServer>(device, socket, std::move(*listener));
+  return std::make_unique<SocketServer>(std::move(answer), socket, std::move(*listener));
 }
 
 }  // namespace faultfs::control

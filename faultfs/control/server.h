@@ -1,7 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "faultfs/device.h"
 
@@ -15,6 +18,10 @@ class Server {
   /// and what is wrong with it. `device` must outlive the server.
   [[nodiscard]] static Result<std::unique_ptr<Server>> create(Device& device,
                                                               const std::filesystem::path& socket);
+  /// The same for another language; `answer` is called from the server's thread.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> create(
+      std::function<std::string(std::string_view line)> answer,
+      const std::filesystem::path& socket);
   virtual ~Server() = default;
   [[nodiscard]] virtual const std::filesystem::path& socket() const = 0;
 
