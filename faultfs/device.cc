@@ -283,6 +283,24 @@ std::uint32_t Device::log_size() const {
   return completed_.load(std::memory_order_acquire);
 }
 
+void Device::keep_log_in_memory(std::uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  log_.keep_in_memory(bytes);
+}
+
+ArenaState Device::log_arena() const {
+  std::lock_guard lock(mutex_);
+  ArenaState state = log_.arena();
+  if (layer_ != nullptr) {
+    const ArenaState done = layer_->done().arena();
+    state.memory_bytes += done.memory_bytes;
+    state.spilled_bytes += done.spilled_bytes;
+    state.file_bytes += done.file_bytes;
+    state.trouble += state.trouble.empty() ? done.trouble : "";
+  }
+  return state;
+}
+
 void Device::power_on(std::vector<Image> disks) {
   std::lock_guard lock(mutex_);
   POWERCUT_CHECK(disks.size() == specs_.size(), "{} and {} disks", disks.size(), specs_.size());

@@ -149,6 +149,11 @@ class Device {
   /// What was asked, entry for entry.
   [[nodiscard]] WriteLog asked() const;
   [[nodiscard]] std::uint32_t log_size() const;
+  /// From now on keeps about `bytes` of the log's data in memory and spills the rest
+  /// (`WriteLog::keep_in_memory`); 0: keeps all.
+  void keep_log_in_memory(std::uint64_t bytes);
+  /// Where the data of the log is: with faults there are two, and this tells of both.
+  [[nodiscard]] ArenaState log_arena() const;
 
   /// Power on with these contents: they are durable, the log is empty, no cut is armed, and handles
   /// from before are fenced (EIO) for ever. Sizes must match (checked).

@@ -59,9 +59,10 @@ Number take(ByteView& from) {
   return static_cast<Number>(value);
 }
 
-Bytes pack(const std::vector<LogEntry>& entries, ByteView arena) {
+/// The entries, without their bytes.
+Bytes pack(const std::vector<LogEntry>& entries) {
   Bytes content;
-  content.reserve(4 + entries.size() * entry_bytes + arena.size());
+  content.reserve(4 + entries.size() * entry_bytes);
   put(content, static_cast<std::uint32_t>(entries.size()));
   for (const LogEntry& entry : entries) {
     put(content, static_cast<std::uint8_t>(entry.kind));
@@ -73,9 +74,61 @@ Bytes pack(const std::vector<LogEntry>& entries, ByteView arena) {
     put(content, entry.offset_bytes);
     put(content, entry.size_bytes);
   }
-  content.insert(content.end(), arena.begin(), arena.end());
   return content;
 }
+
+constexpr int window_log_max = 27;  // content and what is known of it lie in one window
+
+/// Compresses what it is given in pieces into a file, with `known` as what came before it, and knows
+/// the checksum of that.
+class Packer {
+ public:
+  Packer(std::ofstream& stream, std::uint64_t content_bytes, ByteView known)
+      : stream_(stream), context_(ZSTD_createCCtx()), checksum_(XXH3_createState()) {
+    XXH3_64bits_reset(checksum_);
+    ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, 1);
+    ZSTD_CCtx_setPledgedSrcSize(context_, content_bytes);
+    if (!known.empty()) {
+      ZSTD_CCtx_setParameter(context_, ZSTD_c_windowLog, window_log_max);
+      ZSTD_CCtx_setParameter(context_, ZSTD_c_enableLongDistanceMatching, 1);
+      ZSTD_CCtx_setParameter(context_, ZSTD_c_checksumFlag, 1);
+      ZSTD_CCtx_refPrefix(context_, known.data(), known.size());
+    }
+    Bytes size;
+    put(size, content_bytes);
+    write(size);
+  }
+  ~Packer() {
+    ZSTD_freeCCtx(context_);
+    XXH3_freeState(checksum_);
+  }
+  Packer(const Packer&) = delete;
+  Packer& operator=(const Packer&) = delete;
+
+  void add(ByteView piece, bool last) {
+    ZSTD_inBuffer in{piece.data(), piece.size(), 0};
+    Bytes packed(ZSTD_CStreamOutSize());
+    for (bool done = false; !done;) {
+      ZSTD_outBuffer out{packed.data(), packed.size(), 0};
+      const std::size_t left =
+          ZSTD_compressStream2(context_, &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+      POWERCUT_CHECK(ZSTD_isError(left) == 0, "{}", ZSTD_getErrorName(left));
+      write(ByteView(packed).first(out.pos));
+      done = last ? left == 0 : in.pos == in.size;
+    }
+  }
+  [[nodiscard]] std::uint64_t checksum() const { return XXH3_64bits_digest(checksum_); }
+
+ private:
+  void write(ByteView bytes) {
+    XXH3_64bits_update(checksum_, bytes.data(), bytes.size());
+    stream_.write(reinterpret_cast<const char*>(bytes.data()),
+                  static_cast<std::streamsize>(bytes.size()));
+  }
+  std::ofstream& stream_;
+  ZSTD_CCtx* context_;
+  XXH3_state_t* checksum_;
+};
 
 /// Reads one entry; false when its fields contradict each other.
 bool unpack_entry(ByteView& from, std::uint32_t number, std::uint64_t data_at, LogEntry& entry) {
@@ -96,7 +149,7 @@ bool unpack_entry(ByteView& from, std::uint32_t number, std::uint64_t data_at, L
 }
 
 /// Undoes `pack`; false when the content is not one that it writes.
-bool unpack(ByteView content, std::vector<LogEntry>& entries, Bytes& arena) {
+bool unpack(ByteView content, std::vector<LogEntry>& entries, LogArena& arena) {
   if (content.size() < 4) {
     return false;
   }
@@ -117,7 +170,12 @@ bool unpack(ByteView content, std::vector<LogEntry>& entries, Bytes& arena) {
       return false;
     }
   }
-  arena.assign(content.begin(), content.end());
+  for (const LogEntry& entry : entries) {
+    if (has_data(entry.kind)) {
+      arena.add(content.first(entry.size_bytes));
+      content = content.subspan(entry.size_bytes);
+    }
+  }
   return data_at == arena_bytes;
 }
 
@@ -174,8 +232,7 @@ const LogEntry& WriteLog::entry(std::uint32_t number) const {
 
 ByteView WriteLog::data(std::uint32_t number) const {
   const LogEntry& it = entry(number);
-  return it.kind == EntryKind::write ? ByteView(arena_).subspan(it.data_at, it.size_bytes)
-                                     : ByteView();
+  return it.kind == EntryKind::write ? arena_.view(it.data_at, it.size_bytes) : ByteView();
 }
 
 std::string_view WriteLog::mark_text(std::uint32_t number) const {
@@ -183,15 +240,15 @@ std::string_view WriteLog::mark_text(std::uint32_t number) const {
   if (it.kind != EntryKind::mark || it.size_bytes == 0) {
     return {};
   }
-  return {reinterpret_cast<const char*>(arena_.data()) + it.data_at, it.size_bytes};
+  const ByteView text = arena_.view(it.data_at, it.size_bytes);
+  return {reinterpret_cast<const char*>(text.data()), text.size()};
 }
 
 std::uint32_t WriteLog::add(LogEntry entry, ByteView data) {
   POWERCUT_CHECK(entry.issued_after <= size(), "{} > {}", entry.issued_after, size());
   if (has_data(entry.kind)) {
-    entry.data_at = arena_.size();
+    entry.data_at = arena_.add(data);
     entry.size_bytes = data.size();
-    arena_.insert(arena_.end(), data.begin(), data.end());
   }
   entries_.push_back(entry);
   return size();
@@ -223,8 +280,8 @@ std::uint32_t WriteLog::add_mark(std::string_view text) {
 void WriteLog::add_like(const WriteLog& other, std::uint32_t number) {
   LogEntry entry = other.entry(number);
   POWERCUT_CHECK(number == size() + 1, "{} becomes {}", number, size() + 1);
-  ByteView data = has_data(entry.kind) ? ByteView(other.arena_).subspan(entry.data_at) : ByteView();
-  add(entry, data.first(has_data(entry.kind) ? entry.size_bytes : 0));
+  add(entry,
+      has_data(entry.kind) ? other.arena_.view(entry.data_at, entry.size_bytes) : ByteView());
 }
 
 void WriteLog::drop(std::uint32_t number) {
@@ -248,28 +305,6 @@ bool WriteLog::operator==(const WriteLog& other) const {
 
 namespace {
 
-constexpr int window_log_max = 27;  // content and what is known of it lie in one window
-
-/// `content` compressed, with `known` as what came before it.
-Bytes compressed(ByteView content, ByteView known) {
-  const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(),
-                                                                     &ZSTD_freeCCtx);
-  POWERCUT_CHECK(context != nullptr, "a context of zstd");
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, 1);
-  if (!known.empty()) {
-    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_windowLog, window_log_max);
-    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_enableLongDistanceMatching, 1);
-    ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
-    ZSTD_CCtx_refPrefix(context.get(), known.data(), known.size());
-  }
-  Bytes packed(ZSTD_compressBound(content.size()));
-  const std::size_t packed_bytes =
-      ZSTD_compress2(context.get(), packed.data(), packed.size(), content.data(), content.size());
-  POWERCUT_CHECK(ZSTD_isError(packed_bytes) == 0, "{}", ZSTD_getErrorName(packed_bytes));
-  packed.resize(packed_bytes);
-  return packed;
-}
-
 /// True when `packed` is exactly `content.size()` bytes, which it puts there.
 bool decompress(ByteView packed, ByteView known, Bytes& content) {
   const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(),
@@ -285,21 +320,28 @@ bool decompress(ByteView packed, ByteView known, Bytes& content) {
 }  // namespace
 
 Status WriteLog::save(const std::filesystem::path& file, ByteView known) const {
-  const Bytes content = pack(entries_, arena_);
-  const Bytes packed = compressed(content, known);
-
-  Bytes checked;
-  put(checked, static_cast<std::uint64_t>(content.size()));
-  checked.insert(checked.end(), packed.begin(), packed.end());
   Bytes header(std::as_bytes(std::span(magic)).begin(), std::as_bytes(std::span(magic)).end());
   put(header, version);
-  put(header, static_cast<std::uint64_t>(XXH3_64bits(checked.data(), checked.size())));
-
+  put(header, std::uint64_t{0});  // the checksum, known at the end
   std::ofstream stream(file, std::ios::binary | std::ios::trunc);
-  for (const Bytes* part : {&header, &checked}) {
-    stream.write(reinterpret_cast<const char*>(part->data()),
-                 static_cast<std::streamsize>(part->size()));
+  const auto write = [&stream](ByteView bytes) {
+    stream.write(reinterpret_cast<const char*>(bytes.data()),
+                 static_cast<std::streamsize>(bytes.size()));
+  };
+  write(header);
+  const Bytes entries = pack(entries_);
+  Packer packer(stream, entries.size() + arena_.size_bytes(), known);
+  packer.add(entries, false);
+  for (const LogEntry& entry : entries_) {
+    if (has_data(entry.kind)) {
+      packer.add(arena_.view(entry.data_at, entry.size_bytes), false);
+    }
   }
+  packer.add({}, true);
+  Bytes checksum;
+  put(checksum, packer.checksum());
+  stream.seekp(checked_from - 8);
+  write(checksum);
   stream.close();
   if (!stream) {
     return fail(fmt::format("cannot write the write log {}: {}",

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "faultfs/base/bytes.h"
+#include "faultfs/log_arena.h"
 
 namespace faultfs {
 
@@ -41,7 +42,7 @@ class WriteLog {
   /// Number of entries; entry numbers run from 1 to `size()`.
   [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(entries_.size()); }
   [[nodiscard]] const LogEntry& entry(std::uint32_t number) const;
-  /// The bytes of a write entry; empty for others.
+  /// The bytes of a write entry; empty for others. Valid as long as `LogArena::view` says.
   [[nodiscard]] ByteView data(std::uint32_t number) const;
   /// The text of a mark; empty for others.
   [[nodiscard]] std::string_view mark_text(std::uint32_t number) const;
@@ -64,6 +65,12 @@ class WriteLog {
   void drop(std::uint32_t number);
   /// Entry `number`, a write, is on the medium by itself.
   void settle(std::uint32_t number);
+  /// From now on keeps about `bytes` of the data in memory, and the rest, compressed, in a file
+  /// that is gone with the log; 0: all of it. Entries stay in memory: 56 bytes each.
+  void keep_in_memory(std::uint64_t bytes) { arena_.keep_in_memory(bytes); }
+  [[nodiscard]] std::uint64_t kept_in_memory() const { return arena_.kept_in_memory(); }
+  [[nodiscard]] ArenaState arena() const { return arena_.state(); }
+
   /// Forgets all entries; the next one is number 1.
   void clear();
 
@@ -81,7 +88,7 @@ class WriteLog {
   std::uint32_t add(LogEntry entry, ByteView data);
 
   std::vector<LogEntry> entries_;
-  Bytes arena_;
+  LogArena arena_;
 };
 
 /// "w0118": how entry `number` is written everywhere.

@@ -25,6 +25,7 @@
 #include "faultfs/mount/mount.h"
 #include "faultfs/mount/tree_mount.h"
 #include "faultfs/tree/tree_files.h"
+#include "runner/explore_log.h"
 #include "runner/loop_devices.h"
 #include "runner/sandbox.h"
 #include "runner/tree_commands.h"
@@ -39,6 +40,7 @@ struct MountWords {
   CLI::App* app = nullptr;
   std::string directory, profile = "ssd_4k_volatile", socket, import, names = "ordered";
   bool tree = false;
+  std::string log_memory, record, exported;
   std::vector<std::string> disks, faults;
 };
 
@@ -47,6 +49,47 @@ struct ControlWords {
   std::string socket;
   std::vector<std::string> words;
 };
+
+struct ExploreWords {
+  CLI::App* app = nullptr;
+  ExploreLogOptions options;
+};
+
+void add_explore_options(ExploreWords& words) {
+  auto& options = words.options;
+  words.app
+      ->add_option("recording",
+                   options.recording,
+                   "a directory that `powercut mount --record` or `powercut ctl log record` wrote")
+      ->required();
+  words.app
+      ->add_option("--check",
+                   options.check,
+                   "a shell command; {} is the disk of a crash state, or the directory of its "
+                   "disks. Exit code 0: fine, 125: cannot say, else: a violation")
+      ->required();
+  words.app
+      ->add_option(
+          "--explorer", options.explorer, "kills, prefix, bounded, exhaustive, random, mixed")
+      ->capture_default_str();
+  words.app
+      ->add_option("--deviations", options.deviations_max, "explorer bounded: at most this many")
+      ->capture_default_str();
+  words.app->add_option("--seed", options.seed, "of random and mixed")->capture_default_str();
+  words.app->add_option("--states", options.states_max, "crash states at most")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->capture_default_str();
+  words.app->add_option("--check-seconds", options.check_seconds, "a check may take this long")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  words.app->add_option("--out", options.out, "where violations are kept")->capture_default_str();
+  words.app->add_option("--plan", options.plan, "only this crash state: a plan.txt that was kept");
+  words.app->footer(R"(
+Examples
+  powercut mount /mnt --disk disk0:64M --record rec    run a program on /mnt/disk0, then umount
+  powercut explore rec --check 'e2fsck -fn {}'         is each crash state a clean file system?
+  powercut explore rec --explorer exhaustive --check './verify {}' --states 10000)");
+}
 
 faultfs::Result<faultfs::DiskSpec> parse_disk(const std::string& text) {
   const std::size_t colon = text.rfind(':');
@@ -167,6 +210,31 @@ int mount_directory_tree(const MountWords& words, std::ostream& out, std::ostrea
   return done;
 }
 
+/// At the end of a mount: what was recorded goes where the user wanted it.
+faultfs::Status keep_log(const MountWords& words,
+                         const std::vector<faultfs::DiskSpec>& disks,
+                         const fs::path& socket) {
+  std::vector<std::string> lines;
+  if (!words.record.empty()) {
+    lines.push_back("log record " + fs::absolute(words.record).string());
+  }
+  for (const auto& disk : disks) {
+    if (!words.exported.empty()) {
+      const fs::path file = fs::absolute(words.exported) / (disk.name + ".log-writes");
+      std::error_code error;
+      fs::create_directories(file.parent_path(), error);
+      lines.push_back(fmt::format("log export {} {}", disk.name, file.string()));
+    }
+  }
+  for (const auto& line : lines) {
+    auto answer = faultfs::control::request(socket, line);
+    if (!answer) {
+      return faultfs::fail(answer.error().message);
+    }
+  }
+  return {};
+}
+
 int mount_disks(const MountWords& words, std::ostream& out, std::ostream& error) {
   const auto complain = [&](const std::string& message, int code) {
     error << "powercut: " << message << "\n";
@@ -198,6 +266,11 @@ int mount_disks(const MountWords& words, std::ostream& out, std::ostream& error)
   if (auto added = add_faults(**device, words.faults); !added) {
     return complain(added.error().message, usage);
   }
+  auto log_memory = faultfs::parse_size(words.log_memory.empty() ? "0" : words.log_memory);
+  if (!log_memory) {
+    return complain("--log-memory: " + log_memory.error().message, usage);
+  }
+  (*device)->keep_log_in_memory(*log_memory);
   const sigset_t signals = block_signals();
   std::error_code not_there;
   const fs::path directory = fs::absolute(words.directory);
@@ -227,13 +300,14 @@ int mount_disks(const MountWords& words, std::ostream& out, std::ostream& error)
                      socket->string());
   out.flush();
   wait_for_end(directory, signals);
+  const auto kept = keep_log(words, (*device)->disks(), *socket);
   // Steps 1, 3 and 4 of loop_devices.cc; 5 comes with the end of `mount`.
   (*device)->cut_now();
   if (auto status = take_down(loop_devices_on(directory)); !status) {
     error << "powercut: " << status.error().message << "\n";
   }
   forget_mount();
-  return done;
+  return kept ? done : complain(kept.error().message, undecided);
 }
 
 int control(const ControlWords& words, std::ostream& out, std::ostream& error) {
@@ -274,6 +348,15 @@ std::function<int(std::ostream&, std::ostream&)> add_device_commands(CLI::App& a
                    mount->faults,
                    "a fault, such as \"eio read nth=3\" (repeatable; ctl fault help lists them)")
       ->allow_extra_args(false);
+  mount->app->add_option("--log-memory",
+                         mount->log_memory,
+                         "keep about this much of the log in memory, the rest compressed in a "
+                         "temporary file, e.g. 64M (default: all in memory)");
+  mount->app->add_option(
+      "--record", mount->record, "at the end, write a recording for `powercut explore` here");
+  mount->app->add_option("--export",
+                         mount->exported,
+                         "at the end, write DISK.log-writes (dm-log-writes) for each disk here");
   mount->app->add_option(
       "--socket", mount->socket, "control socket (default: a private one, printed)");
   auto ctl = std::make_shared<ControlWords>();
@@ -281,14 +364,22 @@ std::function<int(std::ostream&, std::ostream&)> add_device_commands(CLI::App& a
       app.add_subcommand("ctl",
                          "control a mount: cut now | cut at-request N | cut at-mark TEXT | disarm "
                          "| mark TEXT | snapshot DIR | "
-                         "swap DISK FILE | power-on | reset | counters | log save FILE | status | "
+                         "swap DISK FILE | power-on | reset | counters | log save FILE | log "
+                         "record DIR | log export DISK FILE | status | "
                          "fault add EXPR | fault list | fault off N | fault on N | fault release N "
                          "| fault clear | fault help");
   ctl->app->add_option(
       "--socket", ctl->socket, "its control socket (default: the only mount there is)");
   ctl->app->add_option("words", ctl->words, "what to do")->required();
   auto tree = add_tree_command(app);
-  return [mount, ctl, tree, &app](std::ostream& out, std::ostream& error) {
+  auto explore = std::make_shared<ExploreWords>();
+  explore->app = app.add_subcommand(
+      "explore", "crash states of a recorded log, for any program with a checking command");
+  add_explore_options(*explore);
+  return [mount, ctl, tree, explore, &app](std::ostream& out, std::ostream& error) {
+    if (explore->app->parsed()) {
+      return explore_log(explore->options, out, error);
+    }
     if (app.got_subcommand("tree")) {
       return tree(out, error);
     }

@@ -13,13 +13,15 @@ namespace {
 constexpr std::string_view fine = "ok";
 constexpr std::string_view refused = "error ";
 
-/// The word whose successor names a file, if any: "snapshot", "save", "plan", or a swapped disk.
+/// The word whose successor names a file, if any: "snapshot", "save", "record", "plan", or the disk
+/// that is swapped or exported.
 bool file_follows(const std::vector<std::string>& words, std::size_t at) {
   const bool after_verb = at == 0 && words[0] == "snapshot";
   const bool after_second =
-      at == 1 && ((words[0] == "log" && words[1] == "save") ||
+      at == 1 && ((words[0] == "log" && (words[1] == "save" || words[1] == "record")) ||
                   (words[0] == "power-on" && words[1] == "plan") || words[0] == "swap");
-  return after_verb || after_second;
+  const bool after_third = at == 2 && words[0] == "log" && words[1] == "export";
+  return after_verb || after_second || after_third;
 }
 
 }  // namespace

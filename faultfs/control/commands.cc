@@ -15,9 +15,10 @@
 //   reset                    power-on with all disks zero
 //   snapshot DIR             writes every disk, as a reader sees it, to DIR/<disk>.img
 //   log save FILE            writes the log since the last power-on
-//   counters                 requests since the beginning
-//   fault …                  faults (fault_commands.cc)
-//   status                   on or cut, generation, log entries, profile, disks
+//   log record DIR           … with the disks as they were then: `powercut explore DIR` needs no
+//   more log export DISK FILE     … of one disk, in the format of dm-log-writes counters requests
+//   since the beginning fault …                  faults (fault_commands.cc) status on or cut,
+//   generation, log entries, profile, disks
 //
 // The answer is "ok", with facts after it, or "error" and a sentence. It comes after the command
 // took effect. A power-on that is refused leaves the device cut; any other fences every open file,
@@ -43,6 +44,8 @@
 #include "faultfs/base/random.h"
 #include "faultfs/control/fault_commands.h"
 #include "faultfs/crash_model.h"
+#include "faultfs/disk_recording.h"
+#include "faultfs/dm_log.h"
 #include "faultfs/tear.h"
 
 namespace faultfs::control {
@@ -61,6 +64,9 @@ std::pair<std::string_view, std::string_view> split(std::string_view text) {
   return end == std::string_view::npos ? std::pair(text, std::string_view{})
                                        : std::pair(text.substr(0, end), trimmed(text.substr(end)));
 }
+
+constexpr const char* base_unknown =
+    "what was on the disks when the log began is not known; allowed: power-on";
 
 Result<std::filesystem::path> absolute(std::string_view text, std::string_view usage) {
   std::filesystem::path path(text);
@@ -278,25 +284,24 @@ Result<std::string> Commands::swap(std::string_view rest) {
   if (!file) {
     return fail(file.error().message);
   }
-  const std::vector<DiskSpec>& specs = device_->disks();
-  const auto spec = std::find_if(
-      specs.begin(), specs.end(), [&](const DiskSpec& disk) { return disk.name == name; });
-  if (spec == specs.end()) {
+  const std::optional<std::size_t> number = find_disk(name);
+  if (!number) {
     return fail(fmt::format("there is no disk '{}'; see status", name));
   }
+  const DiskSpec& spec = device_->disks()[*number];
   Result<Image> image = Image::load(*file);
   if (!image) {
     return fail(image.error().message);
   }
-  if (image->size_bytes() != spec->size_bytes) {
+  if (image->size_bytes() != spec.size_bytes) {
     return fail(fmt::format("{} has {} bytes; allowed for {}: {}",
                             file->string(),
                             image->size_bytes(),
                             name,
-                            spec->size_bytes));
+                            spec.size_bytes));
   }
   std::vector<Image> disks = device_->snapshot();
-  disks[static_cast<std::size_t>(spec - specs.begin())] = std::move(*image);
+  disks[*number] = std::move(*image);
   return powered_on(std::move(disks));
 }
 
@@ -313,7 +318,7 @@ Result<std::string> Commands::power_on(std::string_view rest) {
     return powered_on(device_->snapshot());
   }
   if (base_generation_ != device_->generation()) {
-    return fail("what was on the disks when the log began is not known; allowed: power-on");
+    return fail(base_unknown);
   }
   const WriteLog log = device_->log();
   CrashModel model(base_, log, device_->profile());
@@ -371,8 +376,13 @@ Result<std::string> Commands::fault(std::string_view rest) {
 
 Result<std::string> Commands::log(std::string_view rest) {
   const auto [verb, file_text] = split(rest);
+  if (verb == "record" || verb == "export") {
+    return verb == "record" ? record(file_text) : export_log(file_text);
+  }
   if (verb != "save") {
-    return fail(fmt::format("'log {}' is not known; allowed: log save FILE", rest));
+    return fail(fmt::format(
+        "'log {}' is not known; allowed: log save FILE, log record DIR, log export DISK FILE",
+        rest));
   }
   const auto file = absolute(file_text, "log save /a/file");
   if (!file) {
@@ -386,6 +396,49 @@ Result<std::string> Commands::log(std::string_view rest) {
   return fmt::format("{} entries", log.size());
 }
 
+Result<std::string> Commands::record(std::string_view rest) {
+  const auto directory = absolute(rest, "log record /a/directory");
+  if (!directory) {
+    return fail(directory.error().message);
+  }
+  if (base_generation_ != device_->generation()) {
+    return fail(base_unknown);
+  }
+  const DiskRecording recording{device_->profile(), device_->disks(), base_, device_->log()};
+  const Status saved = save_recording(recording, *directory);
+  if (!saved) {
+    return fail(saved.error().message);
+  }
+  return fmt::format("{} entries", recording.log.size());
+}
+
+Result<std::string> Commands::export_log(std::string_view rest) {
+  const auto [name, file_text] = split(rest);
+  const auto file = absolute(file_text, "log export DISK /a/file");
+  if (!file) {
+    return fail(file.error().message);
+  }
+  const std::optional<std::size_t> disk = find_disk(name);
+  if (!disk) {
+    return fail(fmt::format("there is no disk '{}'; see status", name));
+  }
+  if (base_generation_ != device_->generation()) {
+    return fail(base_unknown);
+  }
+  const Result<std::uint64_t> entries = export_dm_log(
+      device_->log(), static_cast<DiskNumber>(*disk), base_[*disk], device_->profile(), *file);
+  return entries ? Result<std::string>(fmt::format("{} entries", *entries))
+                 : fail(entries.error().message);
+}
+
+std::optional<std::size_t> Commands::find_disk(std::string_view name) const {
+  const std::vector<DiskSpec>& specs = device_->disks();
+  const auto spec = std::find_if(
+      specs.begin(), specs.end(), [&](const DiskSpec& disk) { return disk.name == name; });
+  return spec == specs.end() ? std::nullopt
+                             : std::optional(static_cast<std::size_t>(spec - specs.begin()));
+}
+
 Result<std::string> Commands::status(std::string_view rest) {
   Result<std::string> fine = nothing_more(rest);
   if (!fine) {
@@ -396,6 +449,13 @@ Result<std::string> Commands::status(std::string_view rest) {
                                  device_->generation(),
                                  device_->log_size(),
                                  device_->profile().name);
+  if (const ArenaState log = device_->log_arena(); log.spilled_bytes > 0 || !log.trouble.empty()) {
+    text += fmt::format(" ({} of data in memory, {} on disk as {}{})",
+                        size_text(log.memory_bytes),
+                        size_text(log.spilled_bytes),
+                        size_text(log.file_bytes),
+                        log.trouble.empty() ? "" : "; no more is spilled: " + log.trouble);
+  }
   for (const DiskSpec& disk : device_->disks()) {
     text += fmt::format(", {} {}", disk.name, size_text(disk.size_bytes));
   }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,8 +33,11 @@ class Commands {
   Result<std::string> counters(std::string_view rest);
   Result<std::string> fault(std::string_view rest);
   Result<std::string> log(std::string_view rest);
+  Result<std::string> record(std::string_view rest);
+  Result<std::string> export_log(std::string_view rest);
   Result<std::string> status(std::string_view rest);
 
+  [[nodiscard]] std::optional<std::size_t> find_disk(std::string_view name) const;
   std::string powered_on(std::vector<Image> disks);
 
   Device* device_;

@@ -17,6 +17,8 @@
 #include "faultfs/control/commands.h"
 #include "faultfs/control/local_socket.h"
 #include "faultfs/control/server.h"
+#include "faultfs/disk_recording.h"
+#include "faultfs/dm_log.h"
 
 namespace faultfs::control {
 namespace {
@@ -356,6 +358,42 @@ TEST(LineTest, FileNamesBecomeAbsolute) {
   EXPECT_EQ(line_of({"log", "save", "/a/b"}), "log save /a/b");
   EXPECT_EQ(line_of({"power-on", "plan", "p"}), "power-on plan " + here + "/p");
   EXPECT_EQ(line_of({"power-on", "random", "7"}), "power-on random 7");
+}
+
+TEST_F(ControlTest, ALogIsRecordedWithItsDisksAndExported) {
+  ASSERT_EQ(write(0, 1), 0);
+  answer("power-on");  // what is there now is the base
+  ASSERT_EQ(write(4096, 2), 0);
+  answer("mark here");
+  const std::string directory = (directory_ / "recording").string();
+  EXPECT_EQ(answer("log record " + directory), "ok 2 entries");
+  const auto recording = load_recording(directory);
+  ASSERT_TRUE(recording) << recording.error().message;
+  EXPECT_TRUE(recording->log == device_->log());
+  Bytes bytes = page(0);
+  recording->base[0].read(0, bytes);
+  EXPECT_EQ(bytes, page(1));
+  const std::string file = (directory_ / "disk0.dm").string();
+  EXPECT_EQ(answer("log export disk0 " + file), "ok 3 entries") << "and the mark of what is open";
+  const auto exported = read_dm_log(file);
+  ASSERT_TRUE(exported) << exported.error().message;
+  EXPECT_EQ(exported->entries.at(0).text, "here");
+  EXPECT_EQ(exported->entries.at(2).data, page(2));
+  EXPECT_THAT(answer("log export floppy " + file), HasSubstr("there is no disk 'floppy'"));
+  EXPECT_THAT(answer("log record here"), HasSubstr("no absolute path"));
+  EXPECT_THAT(answer("log clown"), HasSubstr("allowed: log save FILE, log record DIR"));
+}
+
+TEST_F(ControlTest, ALogThatSpillsGivesTheSameCrashStates) {
+  device_->keep_log_in_memory(1);
+  for (std::uint64_t number = 0; number < 3000; ++number) {
+    ASSERT_EQ(write(number % 16 * 4096, static_cast<std::uint8_t>(number)), 0);
+  }
+  EXPECT_GT(device_->log_arena().spilled_bytes, 6_MiB);
+  EXPECT_LT(device_->log_arena().memory_bytes, 4_MiB);
+  EXPECT_THAT(answer("status"), HasSubstr("of data in memory"));
+  EXPECT_THAT(answer("power-on lost"), HasSubstr("volatile writes not whole"));
+  EXPECT_EQ(at(0), 0) << "nothing of it was flushed";
 }
 
 }  // namespace

@@ -244,7 +244,9 @@ void FaultLayer::power_on(std::vector<Image> disks) {
   base_ = std::move(disks);
   known_since_ = 0;
   changes_.clear();
-  now_ = Replay(base_, WriteLog(), 0);
+  WriteLog empty;
+  empty.keep_in_memory(now_.done().kept_in_memory());
+  now_ = Replay(base_, empty, 0);
   for (Installed& it : faults_) {
     it.fault->power_on();
   }

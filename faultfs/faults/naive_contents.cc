@@ -21,45 +21,71 @@ std::uint64_t FaultyDevice::place(std::size_t entry) const {
   return at;
 }
 
-std::byte FaultyDevice::byte(DiskNumber disk,
-                             std::uint64_t at,
-                             std::size_t entries,
-                             bool bent) const {
-  while (entries > 0) {
-    std::size_t entry = --entries;
+/// The entries of the first `entries` that have anything to do with those bytes, and the bends of
+/// each that is on. Looked up for a stretch of bytes at once only because it is the same for all.
+std::vector<FaultyDevice::Effect> FaultyDevice::effects(const Stretch& stretch, bool bent) const {
+  std::vector<Effect> effects;
+  for (std::size_t entry = 0; entry < stretch.entries; ++entry) {
     const Asked& it = asked_[entry];
-    std::uint64_t begin = bent ? place(entry) : it.request.offset_bytes;
-    bool touches = it.kind != EntryKind::mark && it.request.disk == disk && at >= begin &&
-                   at - begin < it.request.size_bytes && !(bent && has(entry, Bend::nothing));
-    bool is_new = touches && it.kind != EntryKind::flush;
-    std::byte value = is_new && it.kind == EntryKind::write ? it.bytes[at - begin] : std::byte{0};
+    Effect effect{entry, bent ? place(entry) : it.request.offset_bytes, {}};
+    bool goes_back = false;
     for (const Bent& bend : bent_) {
-      bool concerns = bent && bend.entry == entry && faults_[bend.fault].on;
-      if (!concerns) {
-        continue;
+      if (bent && bend.entry == entry && faults_[bend.fault].on) {
+        effect.bends.push_back(&bend);
+        goes_back = goes_back || bend.bend == Bend::go_back;
       }
-      if (bend.bend == Bend::go_back && bend.disk == disk && at >= bend.begin && at < bend.end) {
-        entries = bend.value;
-      }
-      if (bend.bend == Bend::tear && touches) {
-        is_new = is_new && bend.is_new[at - begin];
-      }
-      if (bend.bend == Bend::flip && touches && bend.value / 8 == at - begin) {
-        value ^= std::byte{1} << (bend.value % 8);
+    }
+    bool touches = it.kind != EntryKind::mark && it.request.disk == stretch.disk &&
+                   effect.begin < stretch.at + stretch.size &&
+                   effect.begin + it.request.size_bytes > stretch.at;
+    if (touches || goes_back) {
+      effects.push_back(std::move(effect));
+    }
+  }
+  return effects;
+}
+
+std::byte FaultyDevice::byte(const Stretch& stretch,
+                             std::uint64_t at,
+                             const std::vector<Effect>& effects) const {
+  std::size_t entries = stretch.entries;
+  for (auto effect = effects.rbegin(); effect != effects.rend(); ++effect) {
+    if (effect->entry >= entries) {
+      continue;  // the medium went back behind it
+    }
+    const Asked& it = asked_[effect->entry];
+    std::uint64_t begin = effect->begin;
+    bool is_new = (it.kind == EntryKind::write || it.kind == EntryKind::discard) &&
+                  it.request.disk == stretch.disk && at >= begin &&
+                  at - begin < it.request.size_bytes;
+    std::byte value = is_new && it.kind == EntryKind::write ? it.bytes[at - begin] : std::byte{0};
+    bool touches = is_new;
+    for (const Bent* bend : effect->bends) {
+      if (bend->bend == Bend::nothing) {
+        is_new = touches = false;
+      } else if (bend->bend == Bend::go_back) {
+        bool here = bend->disk == stretch.disk && at >= bend->begin && at < bend->end;
+        entries = here ? bend->value : entries;
+      } else if (bend->bend == Bend::tear && touches) {
+        is_new = is_new && bend->is_new[at - begin];
+      } else if (bend->bend == Bend::flip && touches && bend->value / 8 == at - begin) {
+        value ^= std::byte{1} << (bend->value % 8);
       }
     }
     if (is_new) {
       return value;
     }
   }
-  return base_[disk][at];
+  return base_[stretch.disk][at];
 }
 
 Bytes FaultyDevice::range(
     DiskNumber disk, std::uint64_t at, std::uint64_t size, std::size_t entries, bool bent) const {
-  Bytes bytes;
+  const Stretch stretch{disk, at, size, entries};
+  const std::vector<Effect> effects = this->effects(stretch, bent);
+  Bytes bytes(size);
   for (std::uint64_t i = 0; i < size; ++i) {
-    bytes.push_back(byte(disk, at + i, entries, bent));
+    bytes[i] = byte(stretch, at + i, effects);
   }
   return bytes;
 }

@@ -172,8 +172,9 @@ Answer FaultyDevice::carry_out(const Request& request) {
 void FaultyDevice::enter(const Request& request, std::size_t issued_after) {
   for (Fault& fault : faults_) {
     std::uint64_t sector_bytes = profile_.sector_bytes;
-    for (std::uint64_t at = 0; fault.on && at < request.size_bytes; ++at) {
-      std::uint64_t sector = (request.offset_bytes + at) / sector_bytes;
+    std::uint64_t end = request.offset_bytes + request.size_bytes;
+    std::uint64_t sector = request.offset_bytes / sector_bytes;
+    for (; fault.on && request.size_bytes > 0 && sector * sector_bytes < end; ++sector) {
       if (fault.expression.fault == "stale-read") {
         fault.older[{request.disk, sector}] =
             range(request.disk, sector * sector_bytes, sector_bytes, asked_.size(), true);

@@ -111,11 +111,23 @@ class FaultyDevice {
   [[nodiscard]] bool has(std::size_t entry, Bend bend) const;
   [[nodiscard]] bool is_cached(std::size_t entry, DiskNumber disk) const;
   [[nodiscard]] std::uint64_t place(std::size_t entry) const;
-  /// The byte after the first `entries` entries; with what faults did, or without.
-  [[nodiscard]] std::byte byte(DiskNumber disk,
+  /// Bytes after the first `entries` entries.
+  struct Stretch {
+    DiskNumber disk;
+    std::uint64_t at, size;
+    std::size_t entries;
+  };
+  /// What one entry may have to do with a stretch.
+  struct Effect {
+    std::size_t entry;
+    std::uint64_t begin;  ///< where it landed
+    std::vector<const Bent*> bends;
+  };
+  [[nodiscard]] std::vector<Effect> effects(const Stretch& stretch, bool bent) const;
+  [[nodiscard]] std::byte byte(const Stretch& stretch,
                                std::uint64_t at,
-                               std::size_t entries,
-                               bool bent) const;
+                               const std::vector<Effect>& effects) const;
+  /// With what faults did, or without.
   [[nodiscard]] Bytes range(
       DiskNumber disk, std::uint64_t at, std::uint64_t size, std::size_t entries, bool bent) const;
 

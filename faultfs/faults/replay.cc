@@ -50,6 +50,7 @@ std::string not_done(std::uint32_t number, const LogEntry& entry) {
 
 Replay::Replay(std::vector<Image> disks, const WriteLog& asked, std::uint32_t known_since)
     : disks_(std::move(disks)) {
+  done_.keep_in_memory(asked.kept_in_memory());
   for (std::uint32_t number = 1; number <= known_since; ++number) {
     done_.add_like(asked, number);
   }
