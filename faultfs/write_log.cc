@@ -79,8 +79,8 @@ Bytes pack(const std::vector<LogEntry>& entries) {
 
 constexpr int window_log_max = 27;  // content and what is known of it lie in one window
 
-/// Compresses what it is given in pieces into a file, with `known` as what came before it, and knows
-/// the checksum of that.
+/// Compresses what it is given in pieces into a file, with `known` as what came before it, and
+/// knows the checksum of that.
 class Packer {
  public:
   Packer(std::ofstream& stream, std::uint64_t content_bytes, ByteView known)

@@ -226,7 +226,6 @@ class Abuse : public testing::Test {
     EXPECT_GE(done, kills) << "the campaigns end before anything can be killed";
   }
 
- private:
   /// Kills at random moments; what it killed, in words. The harness only as the last.
   static std::vector<std::string> kill_some(scenarios::Child& campaign,
                                             std::uint64_t seed,
@@ -315,6 +314,96 @@ class Abuse : public testing::Test {
 
   fs::path out_;
 };
+
+/// A mounted device alone, with a fault that makes requests wait, and clients that write to it.
+class MountAbuse : public Abuse {
+ protected:
+  /// One mount: clients die at random moments, then the server does, in the middle of the rest.
+  /// Returns how many were killed.
+  std::uint64_t abuse_mount(std::uint64_t seed) {
+    static constexpr const char* faults[] = {"hold write nth=3",
+                                             "stall write nth=20",
+                                             "latency write ms=5 times=always",
+                                             "hold write every=7",
+                                             "eio write chance=1/3",
+                                             "lying-flush"};
+    faultfs::Random random(seed);
+    const std::string fault = faults[random.below(std::size(faults))];
+    SCOPED_TRACE(fmt::format("a mount with {}, seed {}", fault, seed));
+    const std::string token = fmt::format("{}-mount-{}", getpid(), seed);
+    setenv(token_variable, token.c_str(), 1);  // NOLINT(concurrency-mt-unsafe): one thread
+    fs::create_directory(out_ / "mnt");
+    const Names before = footprint(token);
+    auto server = start_mount(fault);
+    if (!server) {
+      return 0;
+    }
+    std::vector<std::unique_ptr<scenarios::Child>> clients;
+    for (int client = 0; client < 3; ++client) {
+      auto started =
+          scenarios::Child::start({.program = "/bin/dd",
+                                   .arguments = {"if=/dev/zero",
+                                                 "of=" + (out_ / "mnt" / "d").string(),
+                                                 "bs=4k",
+                                                 "count=200",
+                                                 "conv=notrunc",
+                                                 client == 0 ? "oflag=dsync" : "oflag=direct"}});
+      EXPECT_TRUE(started) << started.error().message;
+      clients.push_back(std::move(*started));
+    }
+    std::uint64_t killed = 0;
+    for (const std::size_t client : {random.below(3), random.below(3)}) {
+      // pause: the moment of the kill is what this test draws
+      std::this_thread::sleep_for(milliseconds(random.below(15)));
+      if (!clients[client]->poll()) {
+        clients[client]->send(SIGKILL);
+        EXPECT_TRUE(clients[client]->wait(seconds_to_vanish_max)) << "a killed client stays";
+        ++killed;
+      }
+    }
+    // pause: as above
+    std::this_thread::sleep_for(milliseconds(random.below(15)));
+    (*server)->send(SIGKILL);
+    EXPECT_TRUE((*server)->wait(seconds_to_vanish_max)) << "the killed server stays";
+    ++killed;
+    for (auto& client : clients) {
+      EXPECT_TRUE(client->wait(seconds_to_vanish_max)) << "a client waits for the dead";
+    }
+    clean();
+    expect_nothing_left(before, token);
+    return killed;
+  }
+
+ private:
+  faultfs::Result<std::unique_ptr<scenarios::Child>> start_mount(const std::string& fault) const {
+    auto server = scenarios::Child::start(
+        {.program = POWERCUT_PROGRAM,
+         .arguments = {"mount", (out_ / "mnt").string(), "--disk", "d:1M", "--fault", fault},
+         .output = out_ / "mount"});
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds_to_end_max);
+    while (server && !fs::exists(out_ / "mnt" / "d") &&
+           std::chrono::steady_clock::now() < deadline) {
+      // pause: until it is mounted; bounded
+      std::this_thread::sleep_for(milliseconds(5));
+    }
+    EXPECT_TRUE(fs::exists(out_ / "mnt" / "d")) << read_whole(out_ / "mount");
+    return server;
+  }
+};
+
+TEST_F(MountAbuse, KilledClientsAndServersLeaveNothing) {
+  const std::uint64_t seed = number_from("POWERCUT_ABUSE_SEED", 1);
+  const std::uint64_t kills = number_from("POWERCUT_ABUSE_KILLS", 30);
+  std::uint64_t done = 0;
+  for (std::uint64_t mounts = 0; done < kills && mounts < kills; ++mounts) {
+    done += abuse_mount(seed + mounts);
+    if (HasFailure()) {
+      return;
+    }
+  }
+  EXPECT_GE(done, kills);
+}
 
 TEST_F(Abuse, KilledEngineCampaignsLeaveNothing) {
   abuse_campaigns("engine", 1, 40);

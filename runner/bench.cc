@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <ostream>
@@ -11,6 +12,7 @@
 
 #include "runner/bench_search.h"
 #include "runner/campaign.h"
+#include "runner/device_bench.h"
 
 namespace runner {
 namespace {
@@ -161,7 +163,7 @@ std::vector<std::string> bench_parts() {
   for (const auto& part : parts) {
     names.emplace_back(part.name);
   }
-  names.insert(names.end(), {"explore", "first"});
+  names.insert(names.end(), {"explore", "first", "device"});
   return names;
 }
 
@@ -177,7 +179,11 @@ int bench(const BenchOptions& options, std::ostream& out) {
   if (wants("first")) {
     code = std::max(code, bench_first(out));
   }
-  const auto searches = static_cast<std::size_t>(wants("explore")) + (wants("first") ? 1U : 0U);
+  if (wants("device")) {
+    code = std::max(code, bench_device({options.lazyfs, options.seconds}, out));
+  }
+  const auto searches = static_cast<std::size_t>(
+      std::ranges::count_if(std::array{"explore", "first", "device"}, wants));
   if (searches > 0 && options.parts.size() == searches) {
     return code;
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <iosfwd>
 #include <string>
 #include <vector>
@@ -15,10 +16,12 @@ struct BenchOptions {
   std::uint32_t seconds = 10;        ///< for each part
   std::uint32_t seconds_long = 300;  ///< explore: for each history of 200 commands
   int jobs = 0;                      ///< 0: one per CPU
+  std::filesystem::path lazyfs;      ///< device: LazyFS's program, to be measured beside
 };
 
-/// Measures crash states per second, every state fully judged, and prints a table with what limits
-/// each. A part that cannot run here is printed as undecided with the reason; exit code 3 then.
+/// Part `device`: see device_bench.h. The others: measures crash states per second, every state
+/// fully judged, and prints a table with what limits each. A part that cannot run here is printed
+/// as undecided with the reason; exit code 3 then.
 [[nodiscard]] int bench(const BenchOptions& options, std::ostream& out);
 
 }  // namespace runner

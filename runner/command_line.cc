@@ -443,16 +443,18 @@ int run_command_line(int argc, const char* const* argv, const ReportingSeam& rep
   BenchOptions bench_options;
   auto* bench_app = app.add_subcommand("bench", "crash states per second, and what they cost");
   bench_app
-      ->add_option(
-          "part",
-          bench_options.parts,
-          fmt::format("{} (default: all but explore and first)", fmt::join(bench_parts(), ", ")))
+      ->add_option("part",
+                   bench_options.parts,
+                   fmt::format("{} (default: all but explore, first, device)",
+                               fmt::join(bench_parts(), ", ")))
       ->check(CLI::IsMember(bench_parts()));
   bench_app->add_option("--seconds", bench_options.seconds, "for each part")->capture_default_str();
   bench_app
       ->add_option(
           "--seconds-long", bench_options.seconds_long, "explore: for a history of 200 commands")
       ->capture_default_str();
+  bench_app->add_option(
+      "--lazyfs", bench_options.lazyfs, "part device: LazyFS's program, to be measured beside");
   bench_app->add_option("--jobs", bench_options.jobs, "worker processes (default: one per CPU)");
   DecodeOptions decode_options;
   auto* decode_app = add_decode_command(app, decode_options);
