@@ -2,7 +2,7 @@
 // between the device and the naive model of it; with an error planted in a fault's file they find
 // it.
 //
-// POWERCUT_MEMORY_PROGRAMS says how many programs (1000000 take an hour of CPU time).
+// POWERCUT_MEMORY_PROGRAMS says how many programs (1000000 take some five minutes of CPU time).
 
 #include "faultfs/faults/programs.h"
 
