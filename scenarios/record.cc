@@ -301,9 +301,7 @@ void Recorder::run_operation(const Command& command) {
       tick(command.size);
       break;
     case CommandKind::shm:
-      if (traits_.shares_memory) {
-        target_.order_shared(command.word);
-      }
+      target_.order_shared(command.word);
       break;
     default:
       break;
@@ -314,7 +312,7 @@ faultfs::Status Recorder::start(std::string_view after, bool to_end) {
   uploads_.clear();
   ++starts_;
   device_.mark(fmt::format("start {}", starts_));
-  const std::uint32_t first_entry = device_.log_size() + 1;
+  const std::uint32_t first_entry = device_.log_size() + 1;  // its clean mark goes before that
   const faultfs::Result<Start> start = start_and_rebuild(target_,
                                                          faultfs::mix(recording_.seed, starts_),
                                                          geometry(recording_.config, slot_bytes_),
@@ -322,7 +320,6 @@ faultfs::Status Recorder::start(std::string_view after, bool to_end) {
   if (!start) {
     return tl::unexpected(start.error());
   }
-  // The clean mark is taken back before the first request to the device.
   notes_.shared_from(first_entry);
   const std::string what = fmt::format("start {} after {}", starts_, after);
   if (killed_by_fault()) {

@@ -20,7 +20,6 @@ enum class Gate : std::uint8_t {
   copy_checksum,      ///< a directory copy whose header or rows are not what was written
   copy_footer,        ///< a copy whose footer is not that of its header: its sync never ended
   copy_instance,      ///< a copy of an earlier life of this storage, from before a clear
-  copy_geometry,      ///< a copy laid out otherwise
   document_header,    ///< a document whose header is not what was written
   document_key,       ///< a document of another key than the directory's caller asked for
   document_body,      ///< content that does not match its checksum
@@ -32,7 +31,7 @@ enum class Gate : std::uint8_t {
   document_bounds,  ///< lengths that do not fit a fragment, or each other
   row_bounds,       ///< a row that points outside the data area
 };
-inline constexpr std::size_t gate_count = 14;
+inline constexpr std::size_t gate_count = 13;
 
 [[nodiscard]] std::string_view gate_name(Gate gate);
 [[nodiscard]] bool switchable(Gate gate);

@@ -1,5 +1,5 @@
 // Which copy is the directory? The one with the higher serial among those that pass: header and
-// footer agree (its sync ended), instance and geometry are this stripe's, every checksum is right,
+// footer agree (its sync ended), the instance is this stripe's, every checksum is right,
 // and the structure is a directory's. Whatever is wrong with a copy, an error of the device
 // included, the other one is tried.
 //
@@ -43,8 +43,6 @@ CopyState look_at(block::Device& device,
     refuse(Gate::copy_checksum);
   } else if (gates.on(Gate::copy_instance) && !(state.header.instance == instance)) {
     refuse(Gate::copy_instance);
-  } else if (gates.on(Gate::copy_geometry) && !same_geometry(state.header, geometry)) {
-    refuse(Gate::copy_geometry);
   } else {
     state.usable = true;
   }
@@ -57,6 +55,15 @@ unsigned newest_of(const CopyState& a, const CopyState& b) {
 }
 
 }  // namespace
+
+void keep_inside(ImageHeader& header, const StripeGeometry& geometry) {
+  header.phase &= 1U;
+  const auto inside = [&geometry](std::uint64_t position) {
+    return std::clamp(round_up(position, geometry.sector_bytes), geometry.data_begin, geometry.end);
+  };
+  header.write_pos = header.agg_pos = inside(std::min(header.write_pos, geometry.end));
+  header.last_write_pos = inside(std::min(header.last_write_pos, geometry.end));
+}
 
 std::optional<ImageHeader> newest_header(block::Device& device,
                                          const StripeGeometry& geometry,
@@ -84,15 +91,8 @@ bool Loader::take(unsigned copy) {
     return false;
   }
   core_.header = load_header(core_.image);
-  ImageHeader& header = core_.header;
-  // With checks off nothing may lead outside the stripe all the same.
-  header.phase &= 1U;
-  const auto inside = [&geometry](std::uint64_t position) {
-    return std::clamp(round_up(position, geometry.sector_bytes), geometry.data_begin, geometry.end);
-  };
-  header.write_pos = header.agg_pos = inside(std::min(header.write_pos, geometry.end));
-  header.last_write_pos = inside(std::min(header.last_write_pos, geometry.end));
-  header.instance = instance_;
+  keep_inside(core_.header, geometry);
+  core_.header.instance = instance_;
   return true;
 }
 

@@ -20,6 +20,9 @@ struct CopyState {
                                                        const Instance& instance,
                                                        Gates gates);
 
+/// A guard: also with checks switched off, nothing in `header` leads outside the stripe.
+void keep_inside(ImageHeader& header, const StripeGeometry& geometry);
+
 /// Reads the directory back from its copies.
 class Loader {
  public:

@@ -50,6 +50,7 @@ Status Stripe::recover(const Instance& instance) {
 
 void Stripe::attach(const Instance& instance) {
   core_.header = load_header(core_.image);
+  keep_inside(core_.header, core_.geometry);
   core_.header.instance = instance;
   begin_life();
   other_copy_usable_ = true;

@@ -13,6 +13,20 @@
 
 namespace engine::cyclone {
 
+/// As another build, or another disk, would have written it: every row has another tag.
+inline void make_foreign(std::span<std::byte> image, const StripeGeometry& geometry) {
+  for (std::uint32_t segment = 0; segment < geometry.segments; ++segment) {
+    SegmentRows rows(segment_bytes(image, geometry, segment));
+    for (std::uint32_t at = 0; at < geometry.segment_rows(); ++at) {
+      Row row = rows.get(at);
+      if (!row.empty()) {
+        row.tag ^= 1U;
+        rows.set(at, row);
+      }
+    }
+  }
+}
+
 /// Segment 0 of an image, and what is free in it.
 class WrongSegment {
  public:
@@ -48,7 +62,7 @@ class WrongSegment {
       case ImageCheck::free_list_row_in_use:
         return listed && (rows_.set(free_[1], in_use(free_[2])), true);
       case ImageCheck::free_list_back_link:
-        return listed && (rows_.set_previous(free_[1], free_[4]), true);
+        return listed && (mix_back_links(), true);
       case ImageCheck::free_list_holds_root:
         return listed && rooted && (free_list_holds_root(), true);
       case ImageCheck::chain_row_twice:
@@ -116,6 +130,11 @@ class WrongSegment {
     rows_.set_next(free_[1], root);
     rows_.set_previous(free_[2], root);
   }
+  void mix_back_links() {
+    for (std::size_t n = 1; n < free_.size(); ++n) {
+      rows_.set_previous(free_[n], free_[(n + 2) % free_.size()]);
+    }
+  }
   /// Two rows that lead to each other, at the end of a chain.
   void circle() {
     set_free_head(image_, 0, free_[2]);
@@ -132,7 +151,8 @@ class WrongSegment {
 };
 
 /// Makes `image` wrong for `check`. False, and the image as it was: it has nothing to do it with (a
-/// full segment has no free list).
+/// full segment has no free list). Of another format it is all of it, not only the number that says
+/// so.
 [[nodiscard]] inline bool make_wrong(ImageCheck check,
                                      std::span<std::byte> image,
                                      const StripeGeometry& geometry) {
@@ -140,15 +160,19 @@ class WrongSegment {
   switch (check) {
     case ImageCheck::header_magic:
       header.magic = 0;
+      make_foreign(image, geometry);
       break;
     case ImageCheck::footer_magic:
       store<std::uint32_t>(image, geometry.footer_at(), 0);
+      make_foreign(image, geometry);
       break;
     case ImageCheck::version_too_old:
       header.major = version_major_min - 1;
+      make_foreign(image, geometry);
       break;
     case ImageCheck::version_too_new:
       header.major = version_major_max + 1;
+      make_foreign(image, geometry);
       break;
     case ImageCheck::sector_zero:
       header.sector_bytes = 0;
@@ -157,7 +181,7 @@ class WrongSegment {
       header.sector_bytes = store_block_bytes + 1;
       break;
     case ImageCheck::phase_range:
-      header.phase = 2;
+      header.phase = 2U | ((header.phase & 1U) ^ 1U);
       break;
     case ImageCheck::write_pos_before_data:
       header.write_pos = header.agg_pos = geometry.data_begin - 1;

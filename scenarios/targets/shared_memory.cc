@@ -49,7 +49,13 @@ constexpr std::array<ControlAccident, 12> control_accidents = {{
     {"control_magic", false, [](Control& c, const std::string&) { c.frozen.magic[0] ^= 1; }},
     {"control_schema", false, [](Control& c, const std::string&) { ++c.frozen.schema; }},
     {"control_abi", false, [](Control& c, const std::string&) { ++c.frozen.abi_hash; }},
-    {"control_clean", false, [](Control& c, const std::string&) { c.frozen.clean = 0; }},
+    {"control_clean",
+     false,
+     [](Control& c, const std::string&) {
+       // What a kill leaves: rows that promise nothing.
+       c.frozen.clean = 0;
+       change_row(c, [](engine::restart::Row& row) { row.binding = {}; });
+     }},
     {"control_table",
      false,
      [](Control& c, const std::string&) {
@@ -97,6 +103,15 @@ constexpr std::array<ControlAccident, 12> control_accidents = {{
      false,
      [](Control& c, const std::string&) { c.frozen.owner = another_process; }},
 }};
+
+/// With these the image is one of another build, of another disk or of another time, too.
+constexpr std::array<std::string_view, 7> foreign = {"control_magic",
+                                                     "control_schema",
+                                                     "control_abi",
+                                                     "row_untrusted",
+                                                     "binding_nonce",
+                                                     "binding_serials",
+                                                     "binding_cursor"};
 
 /// Accidents of whole objects.
 constexpr std::array<std::string_view, 5> object_accidents = {
@@ -263,6 +278,8 @@ void SharedGround::refuse(const std::string& accident) {
   } else if (accident == "image_map") {
     faults.image_map = ENOMEM;
   } else if (accident == "image_create") {
+    // Asked for only where there is no image to attach.
+    static_cast<void>(memory_.unlink(engine::restart::image_name(prefix_, 0)));
     faults.image_resize = ENOSPC;
   }
 }
@@ -275,6 +292,14 @@ void SharedGround::happen(const std::string& accident) {
   if (std::ranges::find(refusals, accident) != refusals.end()) {
     refuse(accident);
     return;
+  }
+  const auto make_foreign = [this](Bytes bytes) {
+    if (geometry_ && bytes.size() == geometry_->copy_bytes) {
+      engine::cyclone::make_foreign(bytes, *geometry_);
+    }
+  };
+  if (std::ranges::find(foreign, accident) != foreign.end()) {
+    change_image(memory_, prefix_, true, make_foreign);
   }
   for (const ControlAccident& each : control_accidents) {
     if (each.word == accident) {
@@ -294,8 +319,7 @@ void SharedGround::happen(const std::string& accident) {
   } else if (accident == "image_size") {
     resize_object(memory_, engine::restart::image_name(prefix_, 0), 4096);
   } else if (accident == "image_digest") {
-    change_image(
-        memory_, prefix_, false, [](Bytes bytes) { bytes[bytes.size() / 2] ^= std::byte{1}; });
+    change_image(memory_, prefix_, false, make_foreign);
   } else if (const auto check = engine::cyclone::find_image_check(accident); check && geometry_) {
     change_image(memory_, prefix_, true, [&](Bytes bytes) {
       if (bytes.size() == geometry_->copy_bytes) {
