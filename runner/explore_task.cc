@@ -159,7 +159,9 @@ class Exploration {
     explorer_options.deviations_max = options_.deviations_max;
     explorer_options.states_max = states_per_history(options_);
     explorer_options.weighty = weighty_entries(experiment_->recording());
-    explorer_options.depth = stage_->target().traits().deterministic ? options_.depth : 0;
+    const bool nests = stage_->target().traits().deterministic && plan_.faults.empty() &&
+                       !plan_.config.shared_memory;
+    explorer_options.depth = nests ? options_.depth : 0;
     explorer_options.equal =
         options_.prune.contents ? faultfs::EqualContents::merged : faultfs::EqualContents::apart;
     experiment_->configure({options_.prune, explorer_options.depth});
