@@ -33,9 +33,9 @@ class RamStore final : public Store {
   [[nodiscard]] Result<UploadId> begin_put(std::string_view key,
                                            std::string_view header,
                                            std::uint64_t body_bytes) override;
-  [[nodiscard]] Status append(UploadId upload, std::span<const std::byte> bytes) override;
-  [[nodiscard]] Status commit(UploadId upload) override;
-  [[nodiscard]] Status abort(UploadId upload) override;
+  [[nodiscard]] Status append(UploadId id, std::span<const std::byte> bytes) override;
+  [[nodiscard]] Status commit(UploadId id) override;
+  [[nodiscard]] Status abort(UploadId id) override;
   [[nodiscard]] Status get(std::string_view key, ByteRange range, GetReply& reply) override;
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override;
   [[nodiscard]] Result<bool> purge(std::string_view key) override;
