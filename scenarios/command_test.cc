@@ -5,6 +5,8 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include "scenarios/targets/shared_memory.h"
+
 namespace scenarios {
 namespace {
 
@@ -102,6 +104,9 @@ Command any_command() {
           Command::CutStyle::all_lost, Command::CutStyle::all_kept, Command::CutStyle::random);
       command.seed =
           command.cut == Command::CutStyle::random ? *rc::gen::arbitrary<std::uint64_t>() : 0;
+      break;
+    case CommandKind::shm:
+      command.word = *rc::gen::elementOf(shared_words());
       break;
     case CommandKind::tick:
     case CommandKind::reformat:

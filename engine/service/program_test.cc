@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/block/file_device.h"
+#include "engine/cyclone/shared_format.h"
 #include "engine/restart/fast_restart.h"
 #include "engine/rock/rig_test.h"
 #include "engine/service/client.h"
@@ -251,6 +252,7 @@ TEST_F(ProgramTest, SharedMemoryIsShownAndCleared) {
   restart::StartRequest request;
   request.config.enabled = true;
   request.config.name_prefix = prefix;
+  request.format_facts = cyclone::shared_format_facts();
   {
     restart::FastRestart life(restart::posix_shared_memory(), request, nullptr);
     auto image = life.take("stripe", 4096, {});
