@@ -158,12 +158,25 @@ void print_row(const Part& part, const RunSummary& summary, std::ostream& out) {
 
 }  // namespace
 
+namespace {
+
+/// Stands for every part that is not the engine.
+constexpr std::string_view other_programs = "targets";
+
+bool is_wanted(const Part& part, const std::vector<std::string>& wanted) {
+  const bool among_others = std::string_view(part.target) != "engine" &&
+                            std::ranges::find(wanted, other_programs) != wanted.end();
+  return wanted.empty() || among_others || std::ranges::find(wanted, part.name) != wanted.end();
+}
+
+}  // namespace
+
 std::vector<std::string> bench_parts() {
   std::vector<std::string> names;
   for (const auto& part : parts) {
     names.emplace_back(part.name);
   }
-  names.insert(names.end(), {"explore", "first", "device"});
+  names.insert(names.end(), {"explore", "first", "device", std::string(other_programs)});
   return names;
 }
 
@@ -198,7 +211,7 @@ int bench(const BenchOptions& options, std::ostream& out) {
                      "where the time goes");
   for (const auto& part : parts) {
     const auto& wanted = options.parts;
-    if (!wanted.empty() && std::ranges::find(wanted, part.name) == wanted.end()) {
+    if (!is_wanted(part, wanted)) {
       continue;
     }
     const CampaignOptions campaign = options_of(part, options);

@@ -83,6 +83,7 @@ std::string squid_version() {
 Checkup check_target(const std::string& target, const std::string& when_ok) {
   scenarios::TargetConfig config;
   config.target = target;
+  config.disk_bytes = scenarios::default_disk_bytes(target);
   return from_status(target, scenarios::available(config, false), when_ok);
 }
 
@@ -121,6 +122,7 @@ std::vector<Checkup> check_machine() {
     squid.text = squid_version();
   }
   checkups.push_back(std::move(squid));
+  checkups.push_back(check_target("trafficserver", "can be started"));
   return checkups;
 }
 

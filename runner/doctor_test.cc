@@ -43,7 +43,8 @@ TEST(Doctor, LooksAtEverythingACampaignWants) {
   }
   EXPECT_THAT(
       names,
-      testing::ElementsAre("fuse", "namespaces", "shared memory", "cpus", "engine", "squid"));
+      testing::ElementsAre(
+          "fuse", "namespaces", "shared memory", "cpus", "engine", "squid", "trafficserver"));
 }
 
 /// A directory of a powercut that has ended: what a killed run leaves behind.

@@ -16,7 +16,8 @@ struct KnownCase {
 };
 
 /// The failing cases that earlier runs kept below `options.out` for the same target, store, preset
-/// and gates; newest run first, each once, at most 16. Files that do not parse are passed over.
+/// and gates (target command: and program); newest run first, each once, at most 16. Files that do
+/// not parse are passed over.
 [[nodiscard]] std::vector<KnownCase> failing_cases(const CampaignOptions& options);
 
 /// Where, below the directory of its run, a worker keeps what it recorded until the case is made:

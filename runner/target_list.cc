@@ -1,6 +1,7 @@
 #include "runner/target_list.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <ostream>
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include "engine/cyclone/config.h"
 #include "engine/rock/config.h"
 #include "faultfs/base/bytes.h"
+#include "faultfs/device.h"
 #include "scenarios/targets/target.h"
 
 namespace runner {
@@ -44,6 +46,41 @@ std::string_view why_not_seen(std::string_view gate) {
   return "never seen to refuse in this run";
 }
 
+/// What histories for the target may hold besides puts, gets and kills: its traits in words. Asked
+/// of the target itself, which is made and never started.
+std::string capabilities(const scenarios::TargetConfig& config) {
+  auto device = faultfs::Device::create(faultfs::all_profiles().front(),
+                                        {{scenarios::disk_name(config), config.disk_bytes}});
+  if (!device) {
+    return {};
+  }
+  const auto nowhere = std::filesystem::temp_directory_path();
+  const bool engine = config.target == "engine";
+  const scenarios::Rig rig = {**device, engine ? std::filesystem::path() : nowhere, nowhere, -1};
+  const auto target = scenarios::make_target(config, rig);
+  if (!target) {
+    return {};
+  }
+  const scenarios::Traits can = (*target)->traits();
+  const std::pair<bool, const char*> words[] = {
+      {can.slow_put, "slow and aborted puts"},
+      {can.header_update, "header updates"},
+      {can.purge, "purges"},
+      {can.range, "ranges"},
+      {can.sync, "syncs"},
+      {can.reformats, "other slot sizes"},
+      {can.sliced_rebuild, "rebuilds in slices"},
+      {can.inspects, "inspection"},
+      {can.circle_bytes > 0, "laps round its store"},
+      {can.deterministic, "the same log for the same seed"},
+  };
+  std::string text;
+  for (const auto& [has, word] : words) {
+    text += has ? fmt::format("{}{}", text.empty() ? "" : ", ", word) : "";
+  }
+  return text;
+}
+
 }  // namespace
 
 int print_targets(std::ostream& out) {
@@ -62,7 +99,9 @@ int print_targets(std::ostream& out) {
     if (!status) {
       out << fmt::format("{:<13} {:<10} because {}\n", "", "", status.error().message);
       all = false;
+      continue;
     }
+    out << fmt::format("{:<13} {:<10} can: {}\n", "", "", capabilities(config));
   }
   return all ? 0 : 3;
 }

@@ -174,7 +174,7 @@ bool Examiner::read_all(std::vector<Reading>& readings, Examination& seen) {
   for (const Key key : keys_) {
     readings.push_back(reader_.read(key));
     const Reading& reading = readings.back();
-    if (reading.kind == GetReply::Kind::failed && target_.death()) {
+    if (reading.kind == GetReply::Kind::failed && (reading.hung || target_.death())) {
       return alive({Outcome::lost, reading.detail}, "get " + key_name(key), seen);
     }
   }

@@ -62,6 +62,7 @@ struct Reading {
   std::uint64_t offset_bytes = 0;  ///< of the range asked for
   std::uint64_t served_bytes = 0;
   bool broken_off = false;    ///< the cache told its client that the rest is missing
+  bool hung = false;          ///< failed: the answer did not end
   std::vector<Piece> pieces;  ///< of the bytes served
   [[nodiscard]] bool operator==(const Reading&) const = default;
 };

@@ -58,12 +58,14 @@ Reading Reader::read(Key key, std::uint64_t offset_bytes, std::uint64_t size_byt
   reply_.detail.clear();
   reply_.body.clear();
   reply_.broken_off = false;
+  reply_.hung = false;
   target_.get_into(key, offset_bytes, size_bytes, reply_);
   Reading reading;
   reading.key = key;
   reading.kind = reply_.kind;
   if (reading.kind == GetReply::Kind::failed) {
     reading.detail = reply_.detail;
+    reading.hung = reply_.hung;
   }
   if (reading.kind == GetReply::Kind::hit) {
     reading.header = bodies_.header(reply_.header);

@@ -223,7 +223,7 @@ Reading Recorder::read(const Command& command) {
   const bool ranges = traits_.range;
   Reading reading =
       reader_.read(command.key, ranges ? command.offset : 0, ranges ? size_bytes : UINT64_MAX);
-  if (reading.kind == GetReply::Kind::failed && target_.death()) {
+  if (reading.kind == GetReply::Kind::failed && (reading.hung || target_.death())) {
     answered({Outcome::lost, reading.detail}, "get " + key_name(command.key));
   }
   recording_.readings.push_back(reading);

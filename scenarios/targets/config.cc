@@ -97,11 +97,12 @@ faultfs::Status check_engine(const TargetConfig& config) {
 /// A target that is run as it is: the settings of the engine mean nothing to it.
 faultfs::Status check_foreign(const TargetConfig& config) {
   const TargetConfig plain;
-  if (!config.without_gates.empty() || config.preset != plain.preset || !config.allocator.empty() ||
-      !config.policy.empty() || config.store != plain.store) {
+  const bool checks = config.target == "trafficserver" && config.preset == "checksum";
+  if (!config.without_gates.empty() || (config.preset != plain.preset && !checks) ||
+      !config.allocator.empty() || !config.policy.empty() || config.store != plain.store) {
     return fail(
         fmt::format("target {} is run as it is: preset, without-gate, allocator, policy and store "
-                    "are for target engine",
+                    "are for target engine (trafficserver: preset checksum)",
                     config.target));
   }
   if (config.target == "command" && config.program.empty()) {

@@ -14,7 +14,8 @@ namespace scenarios {
 struct TargetConfig {
   std::string target = "engine";           ///< engine, squid, trafficserver, command
   std::string store = "rock";              ///< engine: rock
-  std::string preset = "hardened";         ///< engine: hardened, squid
+  std::string preset = "hardened";         ///< engine: hardened, squid, trafficserver; target
+                                           ///< trafficserver: checksum (of documents)
   std::vector<std::string> without_gates;  ///< engine: gates switched off
   std::string allocator;                   ///< lowest_first, lifo, random; empty: the preset's
   std::string policy;                      ///< whole_entry, newest_complete; empty: the preset's

@@ -296,6 +296,13 @@ GetReply HttpCache::get(Key key, std::uint64_t offset_bytes, std::uint64_t size_
   HttpAnswer answer = ask("GET", path_of(key), "only-if-cached");
   const bool own_page = is_made_up(answer);
   const bool broken = !answer.complete && (rig_.device.is_cut() || note_end());
+  const bool hung = !answer.complete && answer.trouble.empty() && !broken;
+  if (hung) {
+    reply.kind = GetReply::Kind::failed;
+    reply.hung = true;
+    reply.detail = fmt::format("{} did not end its answer within {} s", name_, exchange_seconds);
+    return reply;
+  }
   if (answer.status == 0 || broken || (own_page && answer.status != 504)) {
     reply.kind = GetReply::Kind::failed;
     reply.detail = trouble(answer).detail;
@@ -307,7 +314,9 @@ GetReply HttpCache::get(Key key, std::uint64_t offset_bytes, std::uint64_t size_
   reply.kind = GetReply::Kind::hit;
   reply.header = answer.field("X-Powercut");
   reply.claimed_bytes = answer.content_length.value_or(answer.body.size());
-  reply.broken_off = !answer.complete && tells_when_it_breaks_off();
+  // In chunks, the end that is missing is missed by everybody.
+  reply.broken_off =
+      !answer.complete && (tells_when_it_breaks_off() || !answer.content_length.has_value());
   reply.body = std::move(answer.body);
   const std::uint64_t begin = std::min<std::uint64_t>(offset_bytes, reply.body.size());
   reply.body.erase(reply.body.begin(), reply.body.begin() + static_cast<std::ptrdiff_t>(begin));

@@ -4,7 +4,8 @@
 //   Date: now                                the cache's idea of the version
 //   Last-Modified, ETag                      so that it can be asked "still the same?"
 //   Cache-Control: public, max-age=86400
-//   Content-Length                           known before the first byte of the body
+//   Content-Length                           known before the first byte of the body, or, for one
+//                                            length of four, Transfer-Encoding: chunked
 //   X-Powercut: …                            the text that says which put this is
 //
 // The body goes out as it is fed. When all of it is out, the connection is closed.
@@ -46,12 +47,21 @@ std::string http_date(std::time_t time) {
 class Offer : public std::enable_shared_from_this<Offer> {
  public:
   Offer(std::string header, std::uint64_t body_bytes, bool conditional)
-      : header_(std::move(header)), body_bytes_(body_bytes), conditional_(conditional) {}
+      : header_(std::move(header)),
+        body_bytes_(body_bytes),
+        conditional_(conditional),
+        chunked_(is_chunked(body_bytes)) {}
 
   void feed(faultfs::ByteView bytes) {
     fed_ += bytes.size();
     POWERCUT_CHECK(fed_ <= body_bytes_, "{} bytes fed to a body of {}", fed_, body_bytes_);
+    if (chunked_ && !bytes.empty()) {
+      put(fmt::format("{:x}\r\n", bytes.size()));
+    }
     waiting_.insert(waiting_.end(), bytes.begin(), bytes.end());
+    if (chunked_ && !bytes.empty()) {
+      put(fed_ == body_bytes_ ? "\r\n0\r\n\r\n" : "\r\n");
+    }
     write_more();
   }
 
@@ -84,6 +94,22 @@ class Offer : public std::enable_shared_from_this<Offer> {
   [[nodiscard]] bool ended() const { return closed_ || !socket_; }
 
  private:
+  /// By its length, so that it is the same whenever the same history runs.
+  static bool is_chunked(std::uint64_t body_bytes) { return body_bytes % 4 == 3; }
+
+  void put(std::string_view text) {
+    const auto bytes = std::as_bytes(std::span(text));
+    waiting_.insert(waiting_.end(), bytes.begin(), bytes.end());
+  }
+
+  [[nodiscard]] std::string length_text() const {
+    if (conditional_) {
+      return {};
+    }
+    return chunked_ ? "Transfer-Encoding: chunked\r\n"
+                    : fmt::format("Content-Length: {}\r\n", body_bytes_);
+  }
+
   [[nodiscard]] std::string head_text() const {
     const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
     return fmt::format(
@@ -93,7 +119,7 @@ class Offer : public std::enable_shared_from_this<Offer> {
         http_date(now),
         http_date(now - 10L * 24 * 3600),
         header_,
-        conditional_ ? "" : fmt::format("Content-Length: {}\r\n", body_bytes_));
+        length_text());
   }
 
   void write_more() {
@@ -140,7 +166,7 @@ class Offer : public std::enable_shared_from_this<Offer> {
 
   std::string header_;
   std::uint64_t body_bytes_;
-  bool conditional_;
+  bool conditional_, chunked_;
   std::uint64_t fed_ = 0;
   faultfs::Bytes waiting_, under_way_;
   std::size_t written_ = 0;  ///< of what is under way

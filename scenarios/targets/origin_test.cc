@@ -67,6 +67,27 @@ TEST_F(OriginTest, SendsWhatItIsFedAsItIsFed) {
   EXPECT_THAT(answer.field("Date"), HasSubstr(" GMT"));
 }
 
+TEST_F(OriginTest, OneLengthOfFourComesInChunks) {
+  const Bytes body = make_body(1, 1, 1003);
+  for (const bool whole : {true, false}) {
+    origin_->offer("/k1", "which put", body.size());
+    const auto client = call("/k1");
+    origin_->feed("/k1", ByteView(body).first(300));
+    EXPECT_TRUE(loop_.run_until([&] { return client->body_bytes() == 300; }, 5));
+    if (whole) {
+      origin_->feed("/k1", ByteView(body).subspan(300));
+    } else {
+      origin_->cut("/k1");
+    }
+    EXPECT_TRUE(ends(*client));
+    const HttpAnswer answer = client->answer();
+    EXPECT_EQ(answer.complete, whole);
+    EXPECT_EQ(answer.field("Transfer-Encoding"), "chunked");
+    EXPECT_FALSE(answer.content_length.has_value());
+    EXPECT_EQ(answer.body.size(), whole ? body.size() : 300U);
+  }
+}
+
 TEST_F(OriginTest, BytesFedBeforeTheQuestionWait) {
   origin_->offer("/k1", "which put", 1000);
   origin_->feed("/k1", body_);

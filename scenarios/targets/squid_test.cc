@@ -344,6 +344,21 @@ TEST_F(SquidTest, DeathIsReportedWithItsLog) {
   EXPECT_FALSE(target_->death().has_value()) << "of this life";
 }
 
+TEST_F(SquidTest, AGetThatNeverEndsIsAHang) {
+  start();
+  ASSERT_EQ(put(1, 1, 1000).outcome, Outcome::done);
+  EXPECT_FALSE(get(1).hung);
+  std::ifstream children(fmt::format("/proc/self/task/{}/children", ::gettid()));
+  pid_t pid = 0;
+  ASSERT_TRUE(children >> pid);
+  ::kill(pid, SIGSTOP);
+  const GetReply reply = get(1);
+  EXPECT_EQ(reply.kind, Kind::failed);
+  EXPECT_TRUE(reply.hung);
+  EXPECT_THAT(reply.detail, HasSubstr("did not end its answer"));
+  EXPECT_FALSE(target_->death().has_value()) << "it is alive";
+}
+
 TEST_F(SquidTest, AStartThatFailsIsLostWithTheReason) {
   config_.slot_bytes = 16;  // not larger than a slot's header
   make_target();

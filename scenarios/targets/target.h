@@ -59,8 +59,9 @@ struct GetReply {
   std::string header;               ///< the text given at put or update, as served
   std::uint64_t claimed_bytes = 0;  ///< body length the cache announced for the whole object
   bool broken_off = false;          ///< hit: fewer bytes came, and the client was told so
-  faultfs::Bytes body;              ///< what arrived (of the range asked for)
-  std::string detail;               ///< failed: why
+  bool hung = false;  ///< failed: no end of an answer in all the time that was given, alive or not
+  faultfs::Bytes body;  ///< what arrived (of the range asked for)
+  std::string detail;   ///< failed: why
 };
 
 /// How a process ended that should not have.

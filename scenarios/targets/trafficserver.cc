@@ -35,7 +35,8 @@ class TrafficServer : public HttpCache {
       : HttpCache(rig, "trafficserver"),
         disk_(rig.disk_dir / disk_name(config)),
         program_(std::move(program)),
-        layout_(stripe_layout(config.disk_bytes)) {}
+        layout_(stripe_layout(config.disk_bytes)),
+        checksums_(config.preset == "checksum") {}
   ~TrafficServer() override { end_process(); }
   TrafficServer(const TrafficServer&) = delete;
   TrafficServer& operator=(const TrafficServer&) = delete;
@@ -82,12 +83,13 @@ class TrafficServer : public HttpCache {
 
   std::filesystem::path disk_, program_;
   StripeLayout layout_;
+  bool checksums_;
   bool changed_ = false;  ///< something was given to the store since the last sync, in this life
 };
 
 faultfs::Result<ChildOptions> TrafficServer::prepare(std::uint32_t /*slot_bytes*/) {
   changed_ = false;
-  const TrafficServerSetup setup = {disk_, rig().work_dir, port(), origin_port()};
+  const TrafficServerSetup setup = {disk_, rig().work_dir, port(), origin_port(), checksums_};
   if (auto written = write_configuration(setup); !written) {
     return fail(written.error().message);
   }

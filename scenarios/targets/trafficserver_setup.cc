@@ -10,6 +10,7 @@
 // the
 //   three writes of a sync waits half a second for the next, which nothing can shorten.
 // Fragments of 128 KiB:           so that bodies of a few hundred KiB have several.
+// Checksums of documents:         enable_checksum, off as shipped; `--preset checksum` has it on.
 // Objects of 8000 bytes:          min_average_object_size sizes the directory.
 // A put is a reload:              ignore_client_no_cache 0, so the client's no-cache is obeyed.
 // An update is a question:        ignore_client_cc_max_age 0, so the client's max-age=0 is.
@@ -49,6 +50,7 @@ CONFIG proxy.config.cache.ram_cache.size INT 0
 CONFIG proxy.config.cache.dir.sync_frequency INT 1
 CONFIG proxy.config.cache.target_fragment_size INT 131072
 CONFIG proxy.config.cache.min_average_object_size INT 8000
+CONFIG proxy.config.cache.enable_checksum INT {checksum}
 CONFIG proxy.config.cache.threads_per_disk INT 2
 CONFIG proxy.config.cache.agg_write_backlog INT 33554432
 CONFIG proxy.config.http.wait_for_cache INT 2
@@ -81,7 +83,8 @@ CONFIG proxy.config.diags.output.warning STRING E
 CONFIG proxy.config.diags.output.error STRING E
 CONFIG proxy.config.diags.output.fatal STRING E
 )";
-  return fmt::format(text, fmt::arg("port", setup.port));
+  return fmt::format(
+      text, fmt::arg("port", setup.port), fmt::arg("checksum", setup.checksums ? 1 : 0));
 }
 
 faultfs::Result<fs::path> find_traffic_server(const TargetConfig& config) {

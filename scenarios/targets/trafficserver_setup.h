@@ -16,6 +16,7 @@ struct TrafficServerSetup {
   std::filesystem::path work_dir;  ///< configuration, logs and run files go below it
   std::uint16_t port = 0;          ///< it listens on
   std::uint16_t origin_port = 0;   ///< it fetches from
+  bool checksums = false;          ///< documents are written with a checksum, and read against it
 };
 
 /// The text of records.config (why each line: at the head of trafficserver_setup.cc).
