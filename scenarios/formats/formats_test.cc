@@ -1,7 +1,9 @@
 // Decoders of foreign formats: images made by hand, byte by byte from the formats' documentation,
 // and images of noise. That the programs themselves write the same is for squid_test and
 // trafficserver_test, which decode what they wrote.
+#include <algorithm>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -282,7 +284,7 @@ RC_GTEST_PROP(Formats, AnImageOfNoiseIsTold, ()) {
   const auto words =
       *rc::gen::container<std::vector<std::uint32_t>>(64, rc::gen::arbitrary<std::uint32_t>());
   Bytes bytes(std::min<std::uint64_t>(image.size_bytes(), words.size() * 4));
-  std::memcpy(bytes.data(), words.data(), bytes.size());
+  std::ranges::copy(std::as_bytes(std::span(words)).first(bytes.size()), bytes.begin());
   for (std::uint64_t at = 0; at + bytes.size() <= image.size_bytes() && !bytes.empty();
        at += bytes.size()) {
     image.write(at, bytes);
