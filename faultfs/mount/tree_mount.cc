@@ -198,6 +198,13 @@ MutableByteView TreeFiles::buffer(std::size_t size) {
   return MutableByteView(buffer_).first(size);
 }
 
+Listing* TreeFiles::open_listing() {
+  auto listing = std::make_unique<Listing>();
+  Listing* const key = listing.get();
+  listings_.emplace(key, std::move(listing));
+  return key;
+}
+
 void TreeFiles::forget(fuse_ino_t inode, std::uint64_t times) {
   const auto place = known_.find(inode);
   if (place == known_.end() || (place->second -= std::min(times, place->second)) > 0) {

@@ -19,11 +19,6 @@ using tree::Object;
 using tree::ObjectKind;
 using tree::ObjectNumber;
 
-/// A directory as it was listed first, for one open descriptor.
-struct Listing {
-  std::vector<std::pair<std::string, ObjectNumber>> entries;
-};
-
 void look_up(fuse_req_t request, fuse_ino_t parent, const char* name) {
   TreeFiles& files = files_of(request);
   if (parent == FUSE_ROOT_ID && std::string_view(name) == marks_file) {
@@ -155,15 +150,15 @@ void open_directory(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) 
     fuse_reply_err(request, error);
     return;
   }
-  auto listing = std::make_unique<Listing>();
-  file->fh = reinterpret_cast<std::uint64_t>(listing.get());
-  if (fuse_reply_open(request, file) == 0) {
-    listing.release();  // until `release_directory`
+  Listing* const listing = files.open_listing();
+  file->fh = reinterpret_cast<std::uint64_t>(listing);
+  if (fuse_reply_open(request, file) != 0) {
+    files.close_listing(listing);
   }
 }
 
 void release_directory(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* file) {
-  const std::unique_ptr<Listing> gone(reinterpret_cast<Listing*>(file->fh));
+  files_of(request).close_listing(reinterpret_cast<Listing*>(file->fh));
   fuse_reply_err(request, 0);
 }
 

@@ -3,9 +3,12 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include <fuse3/fuse_lowlevel.h>
 
@@ -16,6 +19,11 @@ namespace faultfs::mount {
 
 /// The inode of the file of marks (tree_mount.h): of no generation.
 constexpr fuse_ino_t marks_inode = (fuse_ino_t{1} << 32U) - 1;
+
+/// A directory as it was listed first, for one open descriptor.
+struct Listing {
+  std::vector<std::pair<std::string, tree::ObjectNumber>> entries;
+};
 
 /// What the operations of a mounted tree work on. Belongs to the serving thread.
 class TreeFiles : public Served {
@@ -43,6 +51,9 @@ class TreeFiles : public Served {
   /// The kernel was told of `inode`; or forgets what it was told so often.
   void looked_up(fuse_ino_t inode) { ++known_[inode]; }
   void forget(fuse_ino_t inode, std::uint64_t times);
+  /// Of an open directory. The kernel need not close it before an unmount, so all end with this.
+  [[nodiscard]] Listing* open_listing();
+  void close_listing(Listing* listing) { listings_.erase(listing); }
   /// Takes bytes written to the file of marks: whole lines become marks.
   void take_marks(std::string_view text);
 
@@ -50,6 +61,7 @@ class TreeFiles : public Served {
   tree::Tree& tree_;
   Bytes buffer_;
   std::unordered_map<fuse_ino_t, std::uint64_t> known_;
+  std::unordered_map<Listing*, std::unique_ptr<Listing>> listings_;
   std::string line_;  ///< the mark that is not whole yet
 };
 
