@@ -119,6 +119,9 @@ class Device {
   /// All faults and what they did are gone.
   void clear_faults();
   [[nodiscard]] std::vector<FaultState> faults() const;
+  /// A request that `latency` delays goes on at once: for a device whose only client would wait for
+  /// itself (in memory). It fires, and is counted, as ever.
+  void let_time_fly() { time_flies_ = true; }
   /// Kills a client (`Request::client`). Without one, or where it returns false, the client's
   /// handles (and everybody's) are fenced instead. It must not use the device.
   void on_kill(std::function<bool(int client)> kill);
@@ -208,6 +211,7 @@ class Device {
   std::atomic<std::uint32_t> completed_{0};  // size of the log, readable without the lock
 
   std::atomic<bool> has_faults_{false};
+  std::atomic<bool> time_flies_{false};
 
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable goes_on_;

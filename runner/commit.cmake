@@ -1,4 +1,5 @@
 # Writes OUT (a C++ source with the commit of SOURCE), only when it changed.
+cmake_policy(VERSION 3.25)
 execute_process(COMMAND git -C ${SOURCE} rev-parse --short HEAD OUTPUT_VARIABLE commit
   OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
 if(failed)

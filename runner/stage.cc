@@ -52,6 +52,8 @@ faultfs::Result<std::unique_ptr<Stage>> Stage::create(const scenarios::TargetCon
     if (auto status = stage->mount(); !status) {
       return faultfs::fail(status.error().message);
     }
+  } else {
+    stage->device_->let_time_fly();
   }
   const fs::path mnt = stage->mount_ ? stage->mount_->directory() : fs::path();
   const fs::path work = stage->mount_ ? stage->directory_ / "work" : fs::path();
