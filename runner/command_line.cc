@@ -95,10 +95,10 @@ void add_search_options(CLI::App& app, RunWords& words) {
                              fmt::join(prune_names(), ", ")));
   app.add_option("--seed", words.seed, "0x… or decimal (default: drawn, and printed)");
   app.add_option("--states", options.states_max, "end after this many crash states")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   app.add_option(
          "--states-per-history", options.states_per_history, "crash states of one recorded history")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1));
   app.add_option(
       "--time", words.time, "end after this long: 60s, 10m (default 60s without --states)");
   app.add_option("--jobs",
@@ -430,7 +430,7 @@ int run_command_line(int argc, const char* const* argv, const ReportingSeam& rep
   auto* shrink_app = app.add_subcommand("shrink", "make a kept case smaller");
   add_case_options(*shrink_app, shrink_options.replay, device, color);
   shrink_app->add_option("--states", shrink_options.states_max, "crash states to spend at most")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   shrink_app->add_option("--time", shrink_time, "end after this long: 60s, 10m");
 
@@ -462,6 +462,7 @@ int run_command_line(int argc, const char* const* argv, const ReportingSeam& rep
   for (const auto& [name, text] : examples_of) {
     app.get_subcommand(name)->footer(text);
   }
+  check_numbers(app);
   if (auto status = check_command(app, argc, argv); !status) {
     return complain(status.error().message, usage);
   }

@@ -29,6 +29,7 @@
 #include "runner/loop_devices.h"
 #include "runner/sandbox.h"
 #include "runner/tree_commands.h"
+#include "runner/words.h"
 
 namespace runner {
 namespace {
@@ -80,7 +81,7 @@ void add_explore_options(ExploreWords& words) {
       ->check(CLI::Range(1, 1'000'000'000))
       ->capture_default_str();
   words.app->add_option("--check-seconds", options.check_seconds, "a check may take this long")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   words.app->add_option("--out", options.out, "where violations are kept")->capture_default_str();
   words.app->add_option("--plan", options.plan, "only this crash state: a plan.txt that was kept");

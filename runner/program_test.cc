@@ -181,6 +181,12 @@ TEST_F(Refusals, WordsOfACampaign) {
   expect_run({"--scenario", "clown"}, 2, "\"clown\" is no scenario; allowed: generated");
   expect_run({"--explorer", "clown"}, 2, "\"clown\" is no explorer; allowed: kills, prefix");
   expect_run({"--device", "clown"}, 2, "--device clown is unknown; allowed: memory, fuse");
+  for (const std::string number : {"many", "-5", "0", "1.5"}) {
+    expect_run({"--states", number},
+               2,
+               "--states: '" + number + "' is not allowed; allowed: a whole number from 1 on");
+  }
+  expect_run({"--deviations", "-1"}, 2, "'-1' is not allowed; allowed: a whole number from 0 on");
   expect_run({"--disk", "1000001"}, 2, "disk 1000001 is not allowed; allowed with slots of");
   expect_run({"--disk", "99999G"}, 2, "is too large; allowed: up to 256M");
   expect_run({"--slot", "5000"}, 2, "slot 5000 is not allowed; allowed: a power of two");
@@ -200,7 +206,6 @@ TEST_F(Refusals, WordsOfACampaign) {
   expect_run({"--target", "squid", "--program", "/etc"}, 3, "/etc cannot be executed: Is a direct");
   expect_run({"--json", "/no/such/run.jsonl"}, 2, "--json /no/such/run.jsonl cannot be written");
   expect_run({"--junit", here().string()}, 2, "cannot be written: Is a directory");
-  expect({{"run", "--states", "-5"}, 2, "--states"});
 }
 
 TEST_F(Refusals, PlacesWhereNoCaseCouldBeKept) {

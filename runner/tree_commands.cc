@@ -8,6 +8,7 @@
 
 #include "runner/paths.h"
 #include "runner/tree_explorer.h"
+#include "runner/words.h"
 
 namespace runner {
 namespace {
@@ -90,7 +91,7 @@ std::function<int(std::ostream&, std::ostream&)> add_tree_command(CLI::App& app)
   it.add_option("--names", words->names, "ordered, journal, loose")->capture_default_str();
   it.add_flag("--live", run.live, "run the program anew for each cut, and let it see the cut");
   it.add_option("--states", run.states_per_point, "crash states of one crash point")
-      ->check(CLI::PositiveNumber)
+      ->check(whole_number(1))
       ->capture_default_str();
   it.add_option("--points", run.points_max, "at most so many crash points (default: all)");
   it.add_option("--seed", run.seed, "of the drawn states")->capture_default_str();

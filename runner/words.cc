@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <cstdlib>
 #include <iostream>
 
@@ -31,6 +32,26 @@ void add_color_option(CLI::App& app, std::string& word) {
   app.add_option("--color", word, "auto, always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();
+}
+
+std::function<std::string(const std::string&)> whole_number(std::uint64_t min) {
+  return [min](const std::string& text) -> std::string {
+    const auto number = faultfs::parse_number(text);
+    return number && *number >= min
+               ? ""
+               : fmt::format("'{}' is not allowed; allowed: a whole number from {} on", text, min);
+  };
+}
+
+void check_numbers(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands(nullptr)) {
+    for (CLI::Option* option : command->get_options()) {
+      if (option->get_type_name() == "UINT") {  // another where a range of its own is checked
+        option->check(whole_number(0));
+      }
+    }
+    check_numbers(*command);
+  }
 }
 
 faultfs::Result<double> parse_seconds(const std::string& text) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 
 #include "faultfs/base/result.h"
@@ -21,6 +23,12 @@ int complain(const std::string& message, int code);
 /// What --color says: auto, always, never.
 [[nodiscard]] bool wants_color(const std::string& word);
 void add_color_option(CLI::App& app, std::string& word);
+
+/// For CLI11's `check`: refuses what is no whole number from `min` on, and says what is allowed.
+[[nodiscard]] std::function<std::string(const std::string&)> whole_number(std::uint64_t min);
+/// Lets each option of the commands of `app` that takes a whole number and has no check of its own
+/// refuse other words like that.
+void check_numbers(CLI::App& app);
 
 /// "60s", "10m", "1h". Error: what is allowed.
 [[nodiscard]] faultfs::Result<double> parse_seconds(const std::string& text);
