@@ -67,7 +67,7 @@ class FileDevice final : public Device {
     has_holes_ = false;  // neither block devices nor every file system can tell
     return offset_bytes;
   }
-  [[nodiscard]] std::uint32_t cheap_read_bytes() const override { return 65536; }
+  [[nodiscard]] std::uint32_t cheap_read_bytes() const override { return 131072; }
 
   [[nodiscard]] Status write(std::uint64_t offset_bytes,
                              std::span<const std::byte> from,

@@ -129,12 +129,50 @@ Status Core::write_slot(std::uint32_t slot, const SlotHeader& header, std::span<
 
 Result<DecodedSlot> Core::read_slot(std::uint32_t slot, std::uint32_t payload_bytes) {
   const auto into = std::span(scratch).first(used_bytes(payload_bytes));
+  if (is_ahead(slot)) {
+    const std::size_t at = std::size_t{slot - ahead_first_} * geometry.slot_bytes;
+    std::ranges::copy(std::span(ahead_).subspan(at, into.size()), into.begin());
+    return decode_slot(into);
+  }
   ++counters.slot_reads;
   const Status done = device.read(geometry.offset(slot), into);
   if (!done) {
     return tl::unexpected(done.error());
   }
   return decode_slot(into);
+}
+
+void Core::read_ahead(std::uint32_t slot, std::uint32_t count) {
+  // More bytes between the slots than in them would cost more than the requests do.
+  constexpr std::uint32_t sparse = 3;
+  ahead_count_ = 0;
+  const std::uint32_t slots_max = device.cheap_read_bytes() / geometry.slot_bytes;
+  std::uint32_t first = slot;
+  std::uint32_t last = slot;
+  std::uint32_t wanted = 1;
+  for (std::int32_t next = slots[slot].next; next != no_slot && wanted < count; ++wanted) {
+    const auto at = static_cast<std::uint32_t>(next);
+    const std::uint32_t low = std::min(first, at);
+    const std::uint32_t high = std::max(last, at);
+    if (high - low >= slots_max) {
+      break;
+    }
+    first = low;
+    last = high;
+    next = slots[at].next;
+  }
+  const std::uint32_t span = last - first + 1;
+  if (wanted < 2 || span > sparse * wanted) {
+    return;
+  }
+  ahead_.resize(std::max<std::size_t>(ahead_.size(), std::size_t{span} * geometry.slot_bytes));
+  const std::size_t bytes =
+      std::size_t{span - 1} * geometry.slot_bytes + used_bytes(slots[last].payload_bytes);
+  if (device.read(geometry.offset(first), std::span(ahead_).first(bytes))) {
+    ++counters.slot_reads;
+    ahead_first_ = first;
+    ahead_count_ = span;
+  }
 }
 
 Status Core::invalidate(std::uint32_t slot, SlotHeader was) {

@@ -127,6 +127,15 @@ class Core {
   /// Reads the slot's header and `payload_bytes` of payload into `scratch`.
   [[nodiscard]] Result<DecodedSlot> read_slot(std::uint32_t slot, std::uint32_t payload_bytes);
 
+  /// Reads the next slots of the chain from `slot` on, `count` of them at most, in one request
+  /// where they lie close together and the device calls that cheap; `read_slot` takes them from
+  /// there until `forget_ahead`.
+  void read_ahead(std::uint32_t slot, std::uint32_t count);
+  [[nodiscard]] bool is_ahead(std::uint32_t slot) const {
+    return slot >= ahead_first_ && slot - ahead_first_ < ahead_count_;
+  }
+  void forget_ahead() { ahead_count_ = 0; }
+
   /// Makes a slot that may hold something on the medium unused: durably where the gate is on (free
   /// header now, reuse after the next barrier), in memory only where it is off.
   [[nodiscard]] Status invalidate(std::uint32_t slot, SlotHeader was);
@@ -158,6 +167,8 @@ class Core {
 
   std::uint32_t counter_ = 0;
   std::uint64_t barriers_done_ = 0;
+  std::vector<std::byte> ahead_;
+  std::uint32_t ahead_first_ = 0, ahead_count_ = 0;
   bool dirty_ = true;  // a predecessor may have left volatile writes
   std::vector<std::uint32_t> quarantine_;
   std::vector<std::uint32_t> vacant_;

@@ -2,7 +2,9 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "engine/base/random.h"
 
@@ -39,12 +41,19 @@ int DatabaseCopies::newest() const {
   return copy[0].valid ? 0 : copy[1].valid ? 1 : -1;
 }
 
+/// Both copies in one request where that is cheaper.
 Result<DatabaseCopies> read_database(block::Device& device) {
+  constexpr std::uint64_t both_bytes = database_copy_offset[1] + database_copy_bytes;
+  const bool at_once = device.cheap_read_bytes() >= both_bytes;
+  std::vector<std::byte> both(at_once ? both_bytes : 0);
+  const bool has_both = at_once && device.read(0, both).has_value();  // else each alone
   DatabaseCopies copies;
   for (std::size_t number = 0; number < copies.copy.size(); ++number) {
     Sector sector = {};
-    const Status done = device.read(database_copy_offset.at(number), sector);
-    if (!done) {
+    const std::uint64_t offset_bytes = database_copy_offset.at(number);
+    if (has_both) {
+      std::ranges::copy(std::span(both).subspan(offset_bytes, database_copy_bytes), sector.begin());
+    } else if (const Status done = device.read(offset_bytes, sector); !done) {
       return tl::unexpected(done.error());
     }
     copies.copy.at(number) = decode_database(sector);

@@ -28,6 +28,7 @@ Status Reader::get(std::string_view key, ByteRange range, GetReply& reply) {
   const std::uint64_t begin = std::min(range.offset_bytes, entry.body_bytes);
   const Part part{begin, begin + std::min(range.size_bytes, entry.body_bytes - begin)};
   const auto served = serve(entry, part, reply);
+  core_.forget_ahead();
   if (served && !*served) {
     entry.verified = true;
     ++core_.counters.hits;
@@ -54,6 +55,10 @@ Result<std::optional<Gate>> Reader::serve(const Entry& entry, Part part, GetRepl
     const std::uint64_t here = payload_bytes - meta_bytes;
     const bool wanted = at < part.end && at + here > part.begin;
     if (place == 0 || wanted || !entry.verified) {
+      if (!core_.is_ahead(slot)) {
+        const bool all_wanted = !entry.verified || part.end == entry.body_bytes;
+        core_.read_ahead(slot, all_wanted ? entry.slot_count - place : 1);
+      }
       const auto judged = read_judged(entry, place, slot);
       if (!judged || *judged) {
         return judged;

@@ -111,11 +111,17 @@ std::optional<Gate> Rebuild::refuse_alone(const DecodedSlot& slot, std::uint32_t
   return inside ? std::nullopt : std::optional(Gate::slot_bounds);
 }
 
-/// The device is asked where holes are only when the slot before was read and empty, because asking
-/// costs as much as reading.
+bool Rebuild::in_window(std::uint32_t slot) const {
+  const std::uint64_t offset_bytes = core_.geometry.offset(slot);
+  return offset_bytes >= window_at_ &&
+         offset_bytes + first_sector_bytes <= window_at_ + window_bytes_;
+}
+
+/// The device is asked where holes are only when all that the last request read was empty, because
+/// asking costs as much as reading.
 bool Rebuild::known_blank(std::uint32_t slot) {
   const std::uint64_t offset_bytes = core_.geometry.offset(slot);
-  if (perhaps_blank_ && offset_bytes >= blank_until_) {
+  if (perhaps_blank_ && offset_bytes >= blank_until_ && !in_window(slot)) {
     blank_until_ = core_.device.blank_until(offset_bytes);
     perhaps_blank_ = false;
   }
@@ -125,13 +131,12 @@ bool Rebuild::known_blank(std::uint32_t slot) {
 /// Reads several slots in one request where that is cheaper. What cannot be read so is read alone.
 Status Rebuild::read_first_sector(std::uint32_t slot) {
   const std::uint64_t offset_bytes = core_.geometry.offset(slot);
-  const bool in_window =
-      offset_bytes >= window_at_ && offset_bytes + first_sector_bytes <= window_at_ + window_bytes_;
   Status read;
-  if (!in_window) {
+  if (!in_window(slot)) {
     const std::uint64_t wanted = core_.geometry.offset(window_end_ - 1) + first_sector_bytes;
     const std::uint64_t cheap = core_.device.cheap_read_bytes();
     window_at_ = offset_bytes;
+    window_blank_ = true;
     window_bytes_ = cheap >= 2 * std::uint64_t{core_.geometry.slot_bytes}
                         ? std::min(cheap, wanted - offset_bytes)
                         : first_sector_bytes;
@@ -167,7 +172,8 @@ Status Rebuild::scan(std::uint32_t slot) {
     return read;
   }
   const DecodedSlot decoded = decode_slot(sector_);
-  perhaps_blank_ = decoded.blank;
+  window_blank_ = window_blank_ && decoded.blank;
+  perhaps_blank_ = window_blank_;
   if (decoded.blank) {
     found_empty(slot);
     return {};

@@ -37,6 +37,7 @@ class Rebuild {
   void decide(std::uint32_t slot, Verdict verdict, Gate gate = Gate::slot_bounds);
   [[nodiscard]] Status slice();
   [[nodiscard]] Status scan(std::uint32_t slot);
+  [[nodiscard]] bool in_window(std::uint32_t slot) const;
   [[nodiscard]] bool known_blank(std::uint32_t slot);
   [[nodiscard]] Status read_first_sector(std::uint32_t slot);
   void found_empty(std::uint32_t slot);
@@ -80,6 +81,7 @@ class Rebuild {
   std::vector<std::byte> window_;
   std::uint64_t window_at_ = 0, window_bytes_ = 0;
   std::uint32_t window_end_ = 0;       // the first slot that is not to be read ahead
+  bool window_blank_ = true;           // as far as it was looked at
   std::uint64_t blank_until_ = 0;      // as the device told
   bool perhaps_blank_ = true;          // asking the device again may be worth it
   std::span<const std::byte> sector_;  // of the slot being scanned

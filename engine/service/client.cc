@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -13,7 +14,10 @@
 namespace engine::service {
 namespace {
 
-class Client final : public Store {
+constexpr std::size_t receive_bytes_min = std::size_t{1} << 16;
+constexpr std::size_t keys_at_once = 64;  // their requests fit into a socket's buffer
+
+class Client final : public RemoteStore {
  public:
   explicit Client(int socket) : socket_(socket) {}
 
@@ -56,22 +60,25 @@ class Client final : public Store {
 
   [[nodiscard]] Status get(std::string_view key, ByteRange range, GetReply& reply) override {
     FrameWriter writer = request(Verb::get);
-    writer.text(key);
-    writer.u64(range.offset_bytes);
-    writer.u64(range.size_bytes);
-    auto answer = ask(writer);
-    reply.hit = false;
-    reply.header.clear();
-    reply.body.clear();
-    reply.body_bytes = 0;
-    if (!answer) {
-      return tl::unexpected(answer.error());
+    add_get(writer, key, range);
+    return take_reply(ask(writer), reply);
+  }
+
+  void get_each(std::span<const std::string> keys,
+                const std::function<bool(const Status&, GetReply&)>& take) override {
+    bool wanted = true;
+    for (; wanted && !keys.empty(); keys = keys.subspan(std::min(keys.size(), keys_at_once))) {
+      wanted = get_some(keys.first(std::min(keys.size(), keys_at_once)), take);
     }
-    reply.hit = answer->u8() != 0;
-    reply.header = answer->text();
-    reply.body_bytes = answer->u64();
-    reply.body.assign(answer->rest().begin(), answer->rest().end());
-    return {};
+  }
+
+  [[nodiscard]] Status put(std::string_view key,
+                           std::string_view header,
+                           std::span<const std::byte> body) override {
+    FrameWriter writer = request(Verb::put);
+    writer.text(key);
+    writer.text(header);
+    return done(ask(writer, body));
   }
 
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override {
@@ -110,6 +117,12 @@ class Client final : public Store {
   using Answer = Result<FrameReader>;
 
   [[nodiscard]] FrameWriter request(Verb verb) const {
+    out_.clear();
+    return another_request(verb);
+  }
+
+  /// Behind the one that is in the buffer.
+  [[nodiscard]] FrameWriter another_request(Verb verb) const {
     FrameWriter writer(out_);
     writer.u8(static_cast<std::uint8_t>(verb));
     return writer;
@@ -120,28 +133,100 @@ class Client final : public Store {
     return ask(writer);
   }
 
+  static void add_get(FrameWriter& writer, std::string_view key, ByteRange range) {
+    writer.text(key);
+    writer.u64(range.offset_bytes);
+    writer.u64(range.size_bytes);
+  }
+
+  static Status take_reply(Answer answer, GetReply& reply) {
+    reply.hit = false;
+    reply.header.clear();
+    reply.body.clear();
+    reply.body_bytes = 0;
+    if (!answer) {
+      return tl::unexpected(answer.error());
+    }
+    reply.hit = answer->u8() != 0;
+    reply.header = answer->text();
+    reply.body_bytes = answer->u64();
+    reply.body.assign(answer->rest().begin(), answer->rest().end());
+    return {};
+  }
+
+  /// Sends all requests, then takes the answers: also those that nobody wants, because the next
+  /// request's comes behind them.
+  bool get_some(std::span<const std::string> keys,
+                const std::function<bool(const Status&, GetReply&)>& take) {
+    out_.clear();
+    for (const std::string& key : keys) {
+      FrameWriter writer = another_request(Verb::get);
+      add_get(writer, key, {});
+      writer.finish();
+    }
+    lost_ = lost_ || !send_all(socket_, out_);
+    bool wanted = true;
+    for (std::size_t n = 0; n < keys.size() && (wanted || !lost_); ++n) {
+      const Status status = take_reply(receive(), reply_);
+      wanted = wanted && take(status, reply_);
+    }
+    return wanted;
+  }
+
   /// Sends the request with `body` behind it and waits for the answer.
   [[nodiscard]] Answer ask(FrameWriter& writer, std::span<const std::byte> body = {}) const {
     if (out_.size() + body.size() > frame_bytes_max) {
       return fail(Trouble::invalid, "the request is longer than a frame may be");
     }
     writer.finish(body.size());
+    if (lost_ || !send_all(socket_, out_, body)) {
+      return lost();
+    }
+    return receive();
+  }
+
+  /// The next answer. What has arrived behind it stays for the next call.
+  [[nodiscard]] Answer receive() const {
     std::uint32_t length = 0;
-    if (lost_ || !send_all(socket_, out_, body) ||
-        !receive_all(socket_, std::as_writable_bytes(std::span(&length, 1))) ||
-        length > frame_bytes_max) {
+    if (lost_ || !has(sizeof length)) {
       return lost();
     }
-    in_.resize(length);
-    if (!receive_all(socket_, in_)) {
+    std::memcpy(&length, &in_[begin_], sizeof length);
+    if (length > frame_bytes_max || !has(sizeof length + length)) {
       return lost();
     }
-    FrameReader answer(in_);
+    const auto frame = std::span<const std::byte>(in_).subspan(begin_ + sizeof length, length);
+    begin_ += sizeof length + length;
+    FrameReader answer(frame);
     const std::uint8_t outcome = answer.u8();
     if (outcome != 0) {
       return fail(static_cast<Trouble>(outcome - 1), std::string(answer.text()));
     }
     return answer.whole() ? Answer(answer) : lost();
+  }
+
+  /// Waits until `bytes` bytes of answers are there.
+  [[nodiscard]] bool has(std::size_t bytes) const {
+    if (begin_ == end_) {
+      begin_ = end_ = 0;
+    }
+    if (in_.size() - begin_ < bytes + receive_bytes_min) {
+      std::memmove(in_.data(), in_.data() + begin_, end_ - begin_);
+      end_ -= begin_;
+      begin_ = 0;
+      in_.resize(std::max(in_.size(), bytes + 2 * receive_bytes_min));
+    }
+    while (end_ - begin_ < bytes) {
+      const ssize_t got = ::recv(socket_, &in_[end_], in_.size() - end_, 0);
+      if (got < 0 && errno == EINTR) {
+        continue;
+      }
+      if (got <= 0) {
+        return false;
+      }
+      end_ += static_cast<std::size_t>(got);
+    }
+    return true;
   }
 
   /// After a part of an answer nothing more can be understood: the peer is lost for good.
@@ -165,6 +250,8 @@ class Client final : public Store {
   int socket_;
   mutable bool lost_ = false;  // asking is the same for const and other calls
   mutable Bytes out_, in_;
+  mutable std::size_t begin_ = 0, end_ = 0;  // of what has arrived in `in_` and was not taken
+  GetReply reply_;
 };
 
 }  // namespace
@@ -173,7 +260,7 @@ Status reopen_served(int socket, std::uint64_t seed, std::uint32_t slot_bytes) {
   return Client(::fcntl(socket, F_DUPFD_CLOEXEC, 0)).reopen(seed, slot_bytes);
 }
 
-std::unique_ptr<Store> connect_client(int socket) {
+std::unique_ptr<RemoteStore> connect_client(int socket) {
   return std::make_unique<Client>(socket);
 }
 

@@ -21,16 +21,18 @@ Status malformed() {
 
 void Dispatch::handle(std::span<const std::byte> request,
                       std::set<UploadId>& uploads,
-                      Bytes& answer) {
+                      Bytes& answers) {
+  const std::size_t begin = answers.size();
   FrameReader reader(request);
-  FrameWriter writer(answer);
+  FrameWriter writer(answers);
   writer.u8(0);
   const Status outcome = carry_out(reader, uploads, writer);
   if (outcome) {
     writer.finish();
     return;
   }
-  FrameWriter refusal(answer);
+  answers.resize(begin);
+  FrameWriter refusal(answers);
   refusal.u8(static_cast<std::uint8_t>(1 + static_cast<int>(outcome.error().trouble)));
   refusal.text(outcome.error().message);
   refusal.finish();
@@ -43,6 +45,9 @@ Status Dispatch::carry_out(FrameReader& request, std::set<UploadId>& uploads, Fr
   }
   if (store_ == nullptr) {
     return fail(Trouble::gone, "no store is open");
+  }
+  if (verb == Verb::put) {
+    return put(request, uploads);
   }
   if (verb >= Verb::begin_put && verb <= Verb::abort) {
     return upload_verb(verb, request, uploads, answer);
@@ -99,6 +104,28 @@ Status Dispatch::upload_verb(Verb verb,
     uploads.erase(upload);
   }
   return ended;
+}
+
+/// An upload that is neither committed nor aborted stays the connection's.
+Status Dispatch::put(FrameReader& request, std::set<UploadId>& uploads) {
+  const std::string_view key = request.text();
+  const std::string_view header = request.text();
+  if (!request.whole()) {
+    return malformed();
+  }
+  const auto upload = store_->begin_put(key, header, request.rest().size());
+  if (!upload) {
+    return tl::unexpected(upload.error());
+  }
+  uploads.insert(*upload);
+  const Status taken = store_->append(*upload, request.rest());
+  const Status ended = taken ? store_->commit(*upload) : store_->abort(*upload);
+  if (ended) {
+    uploads.erase(*upload);
+  }
+  const bool gone = !ended && (ended.error().trouble == Trouble::device ||
+                               ended.error().trouble == Trouble::lost);
+  return taken || gone ? ended : taken;
 }
 
 Status Dispatch::object_verb(Verb verb, FrameReader& request, FrameWriter& answer) {

@@ -17,9 +17,9 @@ class Dispatch {
   /// `reopen`: see ServerOptions.
   Dispatch(Store& store, Reopen reopen) : store_(&store), reopen_(std::move(reopen)) {}
 
-  /// `request` is a frame without its length; `answer` becomes a whole frame. `uploads`: those the
-  /// connection has begun and not ended.
-  void handle(std::span<const std::byte> request, std::set<UploadId>& uploads, Bytes& answer);
+  /// `request` is a frame without its length; a whole frame is added to `answers`. `uploads`: those
+  /// the connection has begun and not ended.
+  void handle(std::span<const std::byte> request, std::set<UploadId>& uploads, Bytes& answers);
   /// True once a client has asked the process to stop.
   [[nodiscard]] bool closed() const { return closed_; }
   /// The store that is served now; null after a reopening that failed.
@@ -33,6 +33,7 @@ class Dispatch {
                                    FrameReader& request,
                                    std::set<UploadId>& uploads,
                                    FrameWriter& answer);
+  [[nodiscard]] Status put(FrameReader& request, std::set<UploadId>& uploads);
   [[nodiscard]] Status object_verb(Verb verb, FrameReader& request, FrameWriter& answer);
   [[nodiscard]] Status store_verb(Verb verb, FrameReader& request, FrameWriter& answer);
   [[nodiscard]] Status tick(FrameReader& request, FrameWriter& answer);

@@ -47,6 +47,8 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
                     "use_hugepages=1, purge_stale_on_start=1; repeatable");
   serve->add_flag("--reopens", line.words.reopens, "a client may have the disk opened again")
       ->group("");  // for harnesses that swap the disk's bytes
+  serve->add_flag("--forks", line.words.forks, "the socket asks for processes, see lives.h")
+      ->group("");
   CLI::Option* file = serve->add_option("--socket", line.server.socket_file, "listen here");
   CLI::Option* connected =
       serve->add_option("--socket-fd", line.server.socket, "serve this connected socket alone");

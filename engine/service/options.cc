@@ -11,6 +11,7 @@
 #include "engine/cyclone/store.h"
 #include "engine/rock/check.h"
 #include "engine/rock/store.h"
+#include "engine/service/lives.h"
 
 namespace engine::service {
 namespace {
@@ -233,6 +234,19 @@ int serve_command(const std::filesystem::path& disk,
   // A store that nobody can reach must not begin a life.
   if (const Status reachable = check(options); !reachable) {
     return complain(reachable.error());
+  }
+  if (words.forks) {
+    const auto life = wait_for_life(options.socket);
+    if (!life) {
+      return exit_ok;
+    }
+    StoreWords own = words;
+    own.forks = false;
+    own.seed = std::to_string(life->seed);
+    own.slot = std::to_string(life->slot_bytes);
+    ServerOptions server = options;
+    server.socket = life->socket;
+    return serve_command(disk, own, server);
   }
   auto device = block::open_file_device(disk, block::OpenMode::read_write);
   if (!device) {

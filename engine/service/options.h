@@ -25,6 +25,7 @@ struct StoreWords {
   std::string allocator, policy;  ///< empty: the preset's
   std::string seed;               ///< empty: from the system
   bool reopens = false;           ///< clients may ask to open the store again
+  bool forks = false;             ///< the socket asks for lives (lives.h)
   /// cyclone, the directory in shared memory: "enabled=1", "name_prefix=word", "use_hugepages=1",
   /// "purge_stale_on_start=1".
   std::vector<std::string> shm;

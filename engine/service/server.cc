@@ -28,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t receive_bytes = std::size_t{1} << 18;
 constexpr std::size_t receive_bytes_min = std::size_t{1} << 14;  // room for one more recv
+constexpr std::size_t answers_bytes_max = std::size_t{1} << 16;
 constexpr int backlog = 16;
 constexpr int answer_seconds_max = 10;
 
@@ -38,7 +39,7 @@ Error trouble(std::string_view what) {
 /// One client: what it has sent of the next request, and the uploads it has open.
 class Connection {
  public:
-  explicit Connection(int socket) : socket_(socket) {}
+  explicit Connection(int socket) : socket_(socket) { answers_.reserve(2 * answers_bytes_max); }
   ~Connection() { ::close(socket_); }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -50,10 +51,10 @@ class Connection {
 
   /// Takes what has arrived and answers every whole request in it. False: the connection ended.
   [[nodiscard]] bool receive(Dispatch& dispatch) {
-    if (in_.size() - filled_ < receive_bytes_min) {
-      in_.resize(std::max(2 * in_.size(), receive_bytes));
+    if (room_ - filled_ < receive_bytes_min) {
+      grow();
     }
-    const ssize_t got = ::recv(socket_, &in_[filled_], in_.size() - filled_, MSG_DONTWAIT);
+    const ssize_t got = ::recv(socket_, &in_[filled_], room_ - filled_, MSG_DONTWAIT);
     if (got <= 0) {
       return got < 0 && (errno == EINTR || errno == EAGAIN);
     }
@@ -63,7 +64,7 @@ class Connection {
 
  private:
   [[nodiscard]] bool answer_requests(Dispatch& dispatch) {
-    std::span<const std::byte> rest = std::span(in_).first(filled_);
+    std::span<const std::byte> rest(in_.get(), filled_);
     std::uint32_t length = 0;
     while (rest.size() >= sizeof length) {
       std::memcpy(&length, rest.data(), sizeof length);
@@ -73,23 +74,46 @@ class Connection {
       if (rest.size() - sizeof length < length) {
         break;
       }
-      dispatch.handle(rest.subspan(sizeof length, length), uploads_, answer_);
-      if (!send_all(socket_, answer_)) {
+      dispatch.handle(rest.subspan(sizeof length, length), uploads_, answers_);
+      rest = rest.subspan(sizeof length + length);
+      if ((!begins_with_request(rest) || answers_.size() > answers_bytes_max) && !send_answers()) {
         return false;
       }
-      rest = rest.subspan(sizeof length + length);
     }
     if (!rest.empty()) {
-      std::memmove(in_.data(), rest.data(), rest.size());
+      std::memmove(in_.get(), rest.data(), rest.size());
     }
     filled_ = rest.size();
     return true;
   }
 
+  /// A client that has sent several requests takes their answers at once.
+  [[nodiscard]] static bool begins_with_request(std::span<const std::byte> rest) {
+    std::uint32_t length = 0;
+    std::memcpy(&length, rest.data(), std::min(rest.size(), sizeof length));
+    return rest.size() >= sizeof length && rest.size() - sizeof length >= length;
+  }
+
+  [[nodiscard]] bool send_answers() {
+    const bool sent = send_all(socket_, answers_);
+    answers_.clear();
+    return sent;
+  }
+
+  /// What is not filled is not touched: a process that lives for a moment pays for each page.
+  void grow() {
+    const std::size_t room = std::max(2 * room_, receive_bytes);
+    auto more = std::make_unique_for_overwrite<std::byte[]>(room);
+    std::copy_n(in_.get(), filled_, more.get());
+    in_ = std::move(more);
+    room_ = room;
+  }
+
   int socket_;
-  Bytes in_;
+  std::unique_ptr<std::byte[]> in_;
+  std::size_t room_ = 0;
   std::size_t filled_ = 0;  // bytes of it that have arrived and are not answered
-  Bytes answer_;
+  Bytes answers_;           // not sent yet
   std::set<UploadId> uploads_;
 };
 

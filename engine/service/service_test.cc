@@ -53,7 +53,7 @@ class ServiceTest : public ::testing::Test {
     server_.join();
     EXPECT_TRUE(served_);
   }
-  Store& client() {
+  RemoteStore& client() {
     if (!client_) {
       peer_ = socket_;
       client_ = connect_client(socket_);
@@ -65,7 +65,7 @@ class ServiceTest : public ::testing::Test {
   rock::StoreRig rig_;
   int socket_ = -1;
   int peer_ = -1;  // the client's, once it has one
-  std::unique_ptr<Store> client_;
+  std::unique_ptr<RemoteStore> client_;
   std::thread server_;
   Status served_;
 };
@@ -97,6 +97,43 @@ TEST_F(ServiceTest, EveryVerbThroughTheSocket) {
   ASSERT_TRUE(given_up);
   EXPECT_TRUE(store.abort(*given_up));
   EXPECT_TRUE(store.close());
+}
+
+TEST_F(ServiceTest, SeveralGetsInOneMessageAreAnsweredInOrder) {
+  std::vector<std::string> keys;
+  for (std::uint32_t number = 0; number < 150; ++number) {  // more than are asked for at once
+    keys.push_back(number % 3 == 0 ? "k" + std::to_string(number % 2) : "none");
+  }
+  ASSERT_TRUE(client().put("k0", "head", body(1, 3000)));
+  ASSERT_TRUE(client().put("k1", "", body(2, 2000)));
+  std::size_t taken = 0;
+  client().get_each(keys, [&](const Status& status, GetReply& reply) {
+    const std::string& key = keys[taken++];
+    EXPECT_TRUE(status);
+    EXPECT_EQ(reply.hit, key != "none");
+    EXPECT_EQ(reply.header, key == "k0" ? "head" : "");
+    EXPECT_EQ(reply.body.size(), key == "k0" ? 3000U : key == "k1" ? 2000U : 0U);
+    return true;
+  });
+  EXPECT_EQ(taken, keys.size());
+  taken = 0;
+  client().get_each(keys, [&](const Status&, GetReply&) { return ++taken < 5; });
+  EXPECT_EQ(taken, 5U);
+  EXPECT_EQ(client().stats().counters["puts"], 2U) << "the next answer is the next question's";
+}
+
+TEST_F(ServiceTest, APutInOneMessageIsOneInThree) {
+  ASSERT_TRUE(client().put("k", "head", body(1, 5000)));
+  GetReply reply;
+  ASSERT_TRUE(client().get("k", {}, reply));
+  EXPECT_EQ(reply.body, body(1, 5000));
+  const Status refused = client().put("", "head", body(1, 10));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().trouble, Trouble::invalid);
+  EXPECT_TRUE(client().put("k", "other", {}));
+  ASSERT_TRUE(client().get("k", {}, reply));
+  EXPECT_EQ(reply.header, "other");
+  EXPECT_EQ(reply.body_bytes, 0U);
 }
 
 TEST_F(ServiceTest, ReopeningDropsTheStoreAsAKillDoes) {

@@ -26,8 +26,9 @@ void FrameWriter::raw(std::span<const std::byte> bytes) {
 }
 
 void FrameWriter::finish(std::size_t following) {
-  const auto length = static_cast<std::uint32_t>(into_.size() - frame_head_bytes + following);
-  std::memcpy(into_.data(), &length, sizeof length);
+  const auto length =
+      static_cast<std::uint32_t>(into_.size() - begin_ - frame_head_bytes + following);
+  std::memcpy(&into_[begin_], &length, sizeof length);
 }
 
 std::span<const std::byte> FrameReader::take(std::size_t size_bytes) {

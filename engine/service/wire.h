@@ -6,9 +6,10 @@
 ///     | length of the rest, u32 | verb (request) or outcome (answer), u8 | fields ... |
 ///
 /// Numbers are little-endian; a text is its length (u32) and its bytes; what follows the last field
-/// of `append` and of the answer to `get` is raw body bytes. Outcome 0 is ok; else it is 1 + the
-/// `Trouble`, and the only field is the message. Not modelled: versions (client and server are
-/// built together) and peers on other machines.
+/// of `append`, of `put` and of the answer to `get` is raw body bytes. A client may send several
+/// requests before it takes their answers, which come in the same order. Outcome 0 is ok; else it
+/// is 1 + the `Trouble`, and the only field is the message. Not modelled: versions (client and
+/// server are built together) and peers on other machines.
 
 #include <cstddef>
 #include <cstdint>
@@ -35,27 +36,31 @@ enum class Verb : std::uint8_t {
   inspect,
   stats,
   reopen,
+  put,
 };
 
 /// Longer frames end the connection; a longer object is read in ranges.
 inline constexpr std::uint32_t frame_bytes_max = 1U << 30;
 inline constexpr std::uint32_t frame_head_bytes = sizeof(std::uint32_t);
 
-/// Builds one frame in a buffer that is used again. The length is filled in by `finish`.
+/// Builds one frame behind what is in a buffer. The length is filled in by `finish`.
 class FrameWriter {
  public:
-  explicit FrameWriter(Bytes& into) : into_(into) { into_.resize(frame_head_bytes); }
+  explicit FrameWriter(Bytes& into) : into_(into), begin_(into.size()) {
+    into_.resize(begin_ + frame_head_bytes);
+  }
   void u8(std::uint8_t value) { into_.push_back(std::byte{value}); }
   void u32(std::uint32_t value) { number(&value, sizeof value); }
   void u64(std::uint64_t value) { number(&value, sizeof value); }
   void text(std::string_view text);
   void raw(std::span<const std::byte> bytes);
-  /// `following`: bytes that are sent behind the buffer as part of this frame.
+  /// `following`: bytes that are sent behind the buffer as part of this frame, then the last one.
   void finish(std::size_t following = 0);
 
  private:
   void number(const void* value, std::size_t size_bytes);
   Bytes& into_;
+  std::size_t begin_;
 };
 
 /// Reads the fields of a frame. After a field that is not there all further ones are empty and
