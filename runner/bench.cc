@@ -27,6 +27,7 @@ struct Part {
   const char* limit;
   bool prunes = true;   ///< false: every state is executed
   bool renews = false;  ///< persistent, but each state begins with a new process
+  bool forks = true;    ///< processes are copies of one that has opened nothing, not executed
 };
 
 constexpr std::uint64_t mebibyte = 1024ULL * 1024;
@@ -66,7 +67,7 @@ constexpr Part parts[] = {
      mebibyte,
      true,
      1200,
-     "a process executed and killed a state; one trip through the kernel for each request",
+     "a process made and killed a state; one trip through the kernel for each request",
      false,
      true},
     {"fuse-each-start",
@@ -76,6 +77,8 @@ constexpr Part parts[] = {
      false,
      0,
      "three processes executed and killed a state; one trip through the kernel for each request",
+     false,
+     false,
      false},
     {"fuse-persistent",
      "engine",
@@ -108,6 +111,7 @@ CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
       part.disk_bytes != 0 ? part.disk_bytes : scenarios::default_disk_bytes(part.target);
   options.persistent_engine = part.persistent;
   options.renew_engine = part.renews;
+  options.forked_engine = part.forks;
   options.prune = part.prunes ? PruneOptions{} : PruneOptions::none();
   options.config.slot_bytes = scenarios::default_slot_bytes(part.target);
   options.device = part.device;

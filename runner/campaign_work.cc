@@ -32,6 +32,7 @@ nlohmann::json campaign_work(const CampaignOptions& options,
     StageOptions searching = stage;  // what is found is confirmed with processes of its own
     searching.persistent_engine = options.persistent_engine;
     searching.renew_engine = options.renew_engine;
+    searching.forked_engine = options.forked_engine;
     return explore(
         options, searching, {task.at("index"), task.at("crashed"), seconds_left, &where});
   }

@@ -22,6 +22,7 @@ struct CampaignOptions {
   scenarios::Faults faults;  ///< of the device, in every history; beside those of its scenario
   DeviceKind device = DeviceKind::memory;
   bool persistent_engine = false;  ///< engine on fuse: one process for many lives
+  bool forked_engine = true;       ///< its processes are copies of one: see scenarios::Rig
   bool renew_engine = false;       ///< … but a new one for each crash state
   std::string explorer = "mixed";
   std::uint32_t deviations_max = 2;    ///< explorer bounded

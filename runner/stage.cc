@@ -57,8 +57,12 @@ faultfs::Result<std::unique_ptr<Stage>> Stage::create(const scenarios::TargetCon
   }
   const fs::path mnt = stage->mount_ ? stage->mount_->directory() : fs::path();
   const fs::path work = stage->mount_ ? stage->directory_ / "work" : fs::path();
-  stage->rig_ = std::unique_ptr<scenarios::Rig>(
-      new scenarios::Rig{*stage->device_, mnt, work, options.pin_cpu, options.persistent_engine});
+  stage->rig_ = std::unique_ptr<scenarios::Rig>(new scenarios::Rig{*stage->device_,
+                                                                   mnt,
+                                                                   work,
+                                                                   options.pin_cpu,
+                                                                   options.persistent_engine,
+                                                                   options.forked_engine});
   auto target = scenarios::make_target(config, *stage->rig_);
   if (!target) {
     return faultfs::fail(target.error().message);

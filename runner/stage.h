@@ -21,6 +21,7 @@ struct StageOptions {
       scratch;       ///< private directory; fuse: the mount point and work files go below it
   int pin_cpu = -1;  ///< CPU of the device's serving thread and of the cache's processes
   bool persistent_engine = false;  ///< see scenarios::Rig
+  bool forked_engine = false;      ///< see scenarios::Rig
   bool renew_engine = false;       ///< and every crash state begins with a new process
 };
 

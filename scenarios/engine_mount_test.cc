@@ -142,12 +142,13 @@ std::vector<Examination> examinations(Target& target, const Rig& rig, const Reco
   return all;
 }
 
-TEST_F(EngineOnFuse, APersistentProcessLivesAsManyFreshOnes) {
+TEST_F(EngineOnFuse, APersistentProcessAndCopiesOfOneLiveAsManyFreshOnes) {
   Rig rig = *rig_;
-  rig.persistent_engine = true;
   GenerateOptions options;
   options.traits = target_->traits();
-  for (std::uint64_t seed = 0; seed < 2; ++seed) {
+  for (std::uint64_t seed = 0; seed < 3; ++seed) {
+    rig.persistent_engine = seed != 1;
+    rig.forked_engine = seed != 0;
     const auto history = generate(seed, options);
     const auto fresh = record(*target_, *rig_, config_, seed, history);
     ASSERT_TRUE(fresh);
@@ -172,9 +173,14 @@ TEST_F(EngineOnFuse, APersistentProcessLivesAsManyFreshOnes) {
   }
 }
 
-TEST_F(EngineOnFuse, APersistentProcessThatDiedIsReplaced) {
+class ReplacedEngine : public EngineOnFuse, public testing::WithParamInterface<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(ExecutedAndCopied, ReplacedEngine, testing::Bool());
+
+TEST_P(ReplacedEngine, APersistentProcessThatDied) {
   Rig rig = *rig_;
   rig.persistent_engine = true;
+  rig.forked_engine = GetParam();
   auto target = make_target(config_, rig);
   ASSERT_TRUE(target);
   device_->power_on({faultfs::Image(config_.disk_bytes)});

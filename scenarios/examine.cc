@@ -171,14 +171,16 @@ faultfs::Result<bool> Examiner::start(std::string_view when, Examination& seen) 
 bool Examiner::read_all(std::vector<Reading>& readings, Examination& seen) {
   enter(CostPart::gets);
   readings.reserve(keys_.size());
-  for (const Key key : keys_) {
-    readings.push_back(reader_.read(key));
+  bool going = true;
+  reader_.read_each(keys_, [&](Reading read) {
+    readings.push_back(std::move(read));
     const Reading& reading = readings.back();
     if (reading.kind == GetReply::Kind::failed && (reading.hung || target_.death())) {
-      return alive({Outcome::lost, reading.detail}, "get " + key_name(key), seen);
+      going = alive({Outcome::lost, reading.detail}, "get " + key_name(reading.key), seen);
     }
-  }
-  return true;
+    return going;
+  });
+  return going;
 }
 
 bool Examiner::put(const Step& step, Examination& seen) {
@@ -194,13 +196,8 @@ bool Examiner::put(const Step& step, Examination& seen) {
     reply = target_.purge(step.key);
   } else {
     const std::string header = make_header({step.key, operation.number, 0, step.body_bytes});
-    reply = target_.begin_put(step.key, header, step.body_bytes);
-    if (reply.outcome == Outcome::done) {
-      reply = target_.append(step.key, bodies_.body({step.key, operation.number, step.body_bytes}));
-      const Reply ended = reply.outcome == Outcome::done ? target_.finish_put(step.key)
-                                                         : target_.abort_put(step.key);
-      reply = reply.outcome == Outcome::done || ended.outcome == Outcome::lost ? ended : reply;
-    }
+    reply =
+        target_.put(step.key, header, bodies_.body({step.key, operation.number, step.body_bytes}));
   }
   operation.acknowledged = reply.outcome == Outcome::done;
   operation.ended = reply.open ? UINT32_MAX : 0;

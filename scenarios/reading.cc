@@ -54,12 +54,18 @@ std::vector<Piece> Reader::pieces(const Reading& reading) {
 }
 
 Reading Reader::read(Key key, std::uint64_t offset_bytes, std::uint64_t size_bytes) {
-  reply_.header.clear();
-  reply_.detail.clear();
-  reply_.body.clear();
-  reply_.broken_off = false;
-  reply_.hung = false;
+  reply_.clear();
   target_.get_into(key, offset_bytes, size_bytes, reply_);
+  return understand(key, offset_bytes);
+}
+
+void Reader::read_each(const std::vector<Key>& keys,
+                       const std::function<bool(Reading reading)>& take) {
+  target_.get_each(keys, reply_, [&](Key key) { return take(understand(key, 0)); });
+}
+
+/// What `reply_` says.
+Reading Reader::understand(Key key, std::uint64_t offset_bytes) {
   Reading reading;
   reading.key = key;
   reading.kind = reply_.kind;

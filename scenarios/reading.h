@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "scenarios/body_library.h"
@@ -20,10 +21,14 @@ class Reader {
                              std::uint64_t offset_bytes = 0,
                              std::uint64_t size_bytes = UINT64_MAX);
 
+  /// As `read` of all of each key, in this order, until `take` returns false.
+  void read_each(const std::vector<Key>& keys, const std::function<bool(Reading reading)>& take);
+
   /// Operations that are not in the history (the traffic of an examination) and may be met too.
   void also_know(const std::vector<Operation>* operations) { more_operations_ = operations; }
 
  private:
+  [[nodiscard]] Reading understand(Key key, std::uint64_t offset_bytes);
   [[nodiscard]] std::vector<Piece> pieces(const Reading& reading);
   [[nodiscard]] bool is_right(const Reading& reading);
 

@@ -361,4 +361,8 @@ faultfs::Result<std::unique_ptr<Child>> Child::start(const ChildOptions& options
   });
 }
 
+std::unique_ptr<Child> Child::adopt(pid_t pid) {
+  return std::make_unique<Process>(pid);
+}
+
 }  // namespace scenarios

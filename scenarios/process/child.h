@@ -50,6 +50,8 @@ class Child {
  public:
   /// Error: names the program and the reason (missing, not executable …).
   [[nodiscard]] static faultfs::Result<std::unique_ptr<Child>> start(const ChildOptions& options);
+  /// A child of this process that it did not start itself (CLONE_PARENT).
+  [[nodiscard]] static std::unique_ptr<Child> adopt(pid_t pid);
   virtual ~Child() = default;
   [[nodiscard]] virtual pid_t pid() const = 0;
   /// Set once it has ended; reaps it.

@@ -8,10 +8,12 @@
 #include <fstream>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "engine/service/client.h"
+#include "engine/service/lives.h"
 #include "scenarios/process/child.h"
 #include "scenarios/targets/engine_home.h"
 
@@ -28,6 +30,7 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
                                          std::uint64_t seed,
                                          std::uint32_t slot_bytes,
                                          bool reopens,
+                                         bool forks,
                                          const SharedGround* shared) {
   std::vector<std::string> arguments = {"serve",
                                         "--disk",
@@ -53,6 +56,9 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
   if (reopens) {
     arguments.emplace_back("--reopens");
   }
+  if (forks) {
+    arguments.emplace_back("--forks");
+  }
   for (const std::string& gate : config.without_gates) {
     add("--without-gate", gate);
   }
@@ -64,6 +70,38 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
   add("--policy", config.policy);
   return arguments;
 }
+
+/// A connected pair of sockets; both are closed with it, unless they were taken out.
+struct SocketPair {
+  SocketPair() = default;
+  ~SocketPair() {
+    for (const int end : ends) {
+      if (end >= 0) {
+        close(end);
+      }
+    }
+  }
+  SocketPair(const SocketPair&) = delete;
+  SocketPair(SocketPair&&) = delete;
+  SocketPair& operator=(const SocketPair&) = delete;
+  SocketPair& operator=(SocketPair&&) = delete;
+
+  /// Ours has a patience: a silent process is a lost one, a call that waits longer fails.
+  faultfs::Status open() {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+      return faultfs::fail(
+          fmt::format("no socket for cache-engine: {}", std::generic_category().message(errno)));
+    }
+    const timeval patience{answer_seconds_max, 0};
+    setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    return {};
+  }
+  [[nodiscard]] int take_ours() { return std::exchange(ends[0], -1); }
+  [[nodiscard]] int theirs() const { return ends[1]; }
+
+  std::array<int, 2> ends = {-1, -1};
+};
 
 class ProcessHome : public EngineHome {
  public:
@@ -80,7 +118,10 @@ class ProcessHome : public EngineHome {
       std::uint64_t seed, std::uint32_t slot_bytes) override;
 
   SharedGround* shared() override { return ground_ ? &*ground_ : nullptr; }
-  ~ProcessHome() override { end_process(); }
+  ~ProcessHome() override {
+    end_process();
+    end_original();
+  }
   ProcessHome(const ProcessHome&) = delete;
   ProcessHome(ProcessHome&&) = delete;
   ProcessHome& operator=(const ProcessHome&) = delete;
@@ -118,6 +159,20 @@ class ProcessHome : public EngineHome {
 
   [[nodiscard]] std::unique_ptr<engine::Store> reopen(std::uint64_t seed, std::uint32_t slot_bytes);
   faultfs::Result<Opened> start_process(std::uint64_t seed, std::uint32_t slot_bytes);
+  [[nodiscard]] faultfs::Result<std::unique_ptr<Child>> execute(std::uint64_t seed,
+                                                                std::uint32_t slot_bytes,
+                                                                int socket);
+  [[nodiscard]] faultfs::Result<std::unique_ptr<Child>> copy(std::uint64_t seed,
+                                                             std::uint32_t slot_bytes,
+                                                             int socket);
+  [[nodiscard]] faultfs::Status make_original(std::uint64_t seed, std::uint32_t slot_bytes);
+  void end_original() {
+    original_.reset();
+    if (original_socket_ >= 0) {
+      close(original_socket_);
+      original_socket_ = -1;
+    }
+  }
   void end_process() {
     if (child_) {
       child_->kill();
@@ -139,7 +194,9 @@ class ProcessHome : public EngineHome {
   std::optional<SharedGround> ground_;
   std::string started_with_;  // on or off, and the prefix: words that a reopening cannot change
   std::unique_ptr<Child> child_;
-  int spare_socket_ = -1;  // a persistent process's, from one life's store to the next
+  int spare_socket_ = -1;            // a persistent process's, from one life's store to the next
+  std::unique_ptr<Child> original_;  // of which the others are copies
+  int original_socket_ = -1;
 };
 
 faultfs::Result<engine::Result<std::unique_ptr<engine::Store>>> ProcessHome::open(
@@ -161,17 +218,9 @@ std::unique_ptr<engine::Store> ProcessHome::reopen(std::uint64_t seed, std::uint
   return engine::service::connect_client(fcntl(spare_socket_, F_DUPFD_CLOEXEC, 0));
 }
 
-faultfs::Result<ProcessHome::Opened> ProcessHome::start_process(std::uint64_t seed,
-                                                                std::uint32_t slot_bytes) {
-  std::array<int, 2> sockets{};
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0) {
-    return faultfs::fail(
-        fmt::format("no socket for cache-engine: {}", std::generic_category().message(errno)));
-  }
-  // A silent process is a lost one: a call that waits longer than this fails.
-  const timeval patience{answer_seconds_max, 0};
-  setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  setsockopt(sockets[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+faultfs::Result<std::unique_ptr<Child>> ProcessHome::execute(std::uint64_t seed,
+                                                             std::uint32_t slot_bytes,
+                                                             int socket) {
   std::error_code ignored;
   std::filesystem::remove(log_file(), ignored);
   ChildOptions options;
@@ -181,20 +230,66 @@ faultfs::Result<ProcessHome::Opened> ProcessHome::start_process(std::uint64_t se
                                       seed,
                                       slot_bytes,
                                       rig_.persistent_engine,
+                                      rig_.forked_engine,
                                       shared());
   started_with_ = shared_words_now();
   options.output = log_file();
-  options.descriptors = {{sockets[1], socket_in_child}};
+  options.descriptors = {{socket, socket_in_child}};
   options.pin_cpu = rig_.pin_cpu;
-  auto child = Child::start(options);
-  close(sockets[1]);
+  return Child::start(options);
+}
+
+faultfs::Status ProcessHome::make_original(std::uint64_t seed, std::uint32_t slot_bytes) {
+  if (original_ && !original_->poll() && shared_words_now() == started_with_) {
+    return {};
+  }
+  end_original();
+  SocketPair sockets;
+  if (auto opened = sockets.open(); !opened) {
+    return opened;
+  }
+  auto child = execute(seed, slot_bytes, sockets.theirs());
   if (!child) {
-    close(sockets[0]);
+    return faultfs::fail(child.error().message);
+  }
+  original_ = std::move(*child);
+  original_socket_ = sockets.take_ours();
+  return {};
+}
+
+faultfs::Result<std::unique_ptr<Child>> ProcessHome::copy(std::uint64_t seed,
+                                                          std::uint32_t slot_bytes,
+                                                          int socket) {
+  if (auto made = make_original(seed, slot_bytes); !made) {
+    return faultfs::fail(made.error().message);
+  }
+  std::error_code ignored;
+  std::filesystem::resize_file(log_file(), 0, ignored);
+  const auto pid = engine::service::ask_for_life(original_socket_, {socket, seed, slot_bytes});
+  if (!pid) {
+    const std::string log = log_text();
+    end_original();
+    return faultfs::fail(fmt::format("{}: {}", pid.error().message, log));
+  }
+  return Child::adopt(*pid);
+}
+
+faultfs::Result<ProcessHome::Opened> ProcessHome::start_process(std::uint64_t seed,
+                                                                std::uint32_t slot_bytes) {
+  SocketPair sockets;
+  if (auto opened = sockets.open(); !opened) {
+    return faultfs::fail(opened.error().message);
+  }
+  auto child = rig_.forked_engine ? copy(seed, slot_bytes, sockets.theirs())
+                                  : execute(seed, slot_bytes, sockets.theirs());
+  if (!child) {
     return tl::unexpected(child.error());
   }
   child_ = std::move(*child);
-  spare_socket_ = rig_.persistent_engine ? fcntl(sockets[0], F_DUPFD_CLOEXEC, 0) : -1;
-  auto store = engine::service::connect_client(sockets[0]);
+  close(std::exchange(sockets.ends[1], -1));  // so that its end is seen here
+  const int ours = sockets.take_ours();
+  spare_socket_ = rig_.persistent_engine ? fcntl(ours, F_DUPFD_CLOEXEC, 0) : -1;
+  auto store = engine::service::connect_client(ours);
   // The first answer says that the store is open; asking for the tables changes nothing.
   if (store->inspect().units.empty()) {
     // Only its end makes it silent: wait for that, so that the death can be told.

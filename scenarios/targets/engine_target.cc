@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/cyclone/store.h"
+#include "engine/service/client.h"
 #include "engine/store.h"
 #include "scenarios/targets/engine_home.h"
 #include "scenarios/targets/engine_structure.h"
@@ -60,6 +61,13 @@ class EngineTarget : public Target {
                 std::uint64_t offset_bytes,
                 std::uint64_t size_bytes,
                 GetReply& reply) override;
+  void get_each(const std::vector<Key>& keys,
+                GetReply& reply,
+                const std::function<bool(Key key)>& take) override;
+  Reply put(Key key, std::string_view header, faultfs::ByteView body) override {
+    return remote_ != nullptr ? reply_of(remote_->put(key_name(key), header, body))
+                              : Target::put(key, header, body);
+  }
   Reply purge(Key key) override {
     return store_ ? reply_of(store_->purge(key_name(key))) : not_running();
   }
@@ -96,6 +104,7 @@ class EngineTarget : public Target {
     engine::UploadId id = 0;
   };
 
+  static void tell(const engine::Status& status, const engine::GetReply& answer, GetReply& reply);
   static Reply not_running() { return {Outcome::lost, "the engine is not running"}; }
   [[nodiscard]] std::optional<engine::UploadId> upload(Key key) const;
   void forget(Key key) {
@@ -103,9 +112,13 @@ class EngineTarget : public Target {
   }
   void end_life() {
     uploads_.clear();
-    store_.reset();
+    drop_store();
     home_->kill();
     life_ended();
+  }
+  void drop_store() {
+    remote_ = nullptr;
+    store_.reset();
   }
   void life_ended() {
     if (home_->shared() != nullptr) {
@@ -117,6 +130,7 @@ class EngineTarget : public Target {
   bool in_process_;
   std::unique_ptr<EngineHome> home_;
   std::unique_ptr<engine::Store> store_;
+  engine::service::RemoteStore* remote_ = nullptr;  ///< the same, where it is in another process
   std::vector<OpenUpload> uploads_;
   std::uint32_t slot_bytes_ = 0;  ///< of the life that runs
   engine::GetReply engine_reply_;
@@ -136,6 +150,7 @@ faultfs::Result<Reply> EngineTarget::start(std::uint64_t seed, std::uint32_t slo
     return Reply{Outcome::lost, store->error().message};
   }
   store_ = std::move(**store);
+  remote_ = dynamic_cast<engine::service::RemoteStore*>(store_.get());
   return Reply{};
 }
 
@@ -204,12 +219,42 @@ void EngineTarget::get_into(Key key,
   const auto status = store_->get(key_name(key), {offset_bytes, size_bytes}, engine_reply_);
   std::swap(engine_reply_.header, reply.header);
   std::swap(engine_reply_.body, reply.body);
+  tell(status, engine_reply_, reply);
+}
+
+/// The buffers have been exchanged.
+void EngineTarget::tell(const engine::Status& status,
+                        const engine::GetReply& answer,
+                        GetReply& reply) {
+  reply.kind = !status      ? GetReply::Kind::failed
+               : answer.hit ? GetReply::Kind::hit
+                            : GetReply::Kind::miss;
+  reply.claimed_bytes = answer.body_bytes;
   if (!status) {
     reply.detail = status.error().message;
+  }
+}
+
+void EngineTarget::get_each(const std::vector<Key>& keys,
+                            GetReply& reply,
+                            const std::function<bool(Key key)>& take) {
+  if (remote_ == nullptr) {
+    Target::get_each(keys, reply, take);
     return;
   }
-  reply.kind = engine_reply_.hit ? GetReply::Kind::hit : GetReply::Kind::miss;
-  reply.claimed_bytes = engine_reply_.body_bytes;
+  std::vector<std::string> names(keys.size());
+  std::ranges::transform(keys, names.begin(), key_name);
+  std::size_t at = 0;
+  remote_->get_each(names, [&](const engine::Status& status, engine::GetReply& answer) {
+    reply.clear();
+    std::swap(answer.header, reply.header);
+    std::swap(answer.body, reply.body);
+    tell(status, answer, reply);
+    const bool more = take(keys[at++]);
+    std::swap(answer.header, reply.header);
+    std::swap(answer.body, reply.body);
+    return more;
+  });
 }
 
 Reply EngineTarget::update_header(Key key, std::string_view header) {
@@ -239,7 +284,7 @@ Reply EngineTarget::stop() {
   }
   Reply reply = reply_of(store_->close());
   uploads_.clear();
-  store_.reset();
+  drop_store();
   if (reply.outcome == Outcome::done && !home_->wait_for_end()) {
     return {Outcome::lost, "cache-engine was told to stop and did not end"};
   }

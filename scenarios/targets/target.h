@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,8 @@ struct Rig {
   int pin_cpu = -1;                ///< CPU for child processes; -1: not pinned
   /// The engine's process survives its lives: a kill drops its store, a start opens the disk again.
   bool persistent_engine = false;
+  /// The engine's processes are copies of one that has opened nothing (engine/service/lives.h).
+  bool forked_engine = false;
 };
 
 /// What a target can do beyond put, get, start and kill. What it cannot is left out of its
@@ -62,6 +65,14 @@ struct GetReply {
   bool hung = false;  ///< failed: no end of an answer in all the time that was given, alive or not
   faultfs::Bytes body;  ///< what arrived (of the range asked for)
   std::string detail;   ///< failed: why
+
+  /// Nothing is left of an earlier answer but the room of its buffers.
+  void clear() {
+    header.clear();
+    detail.clear();
+    body.clear();
+    broken_off = hung = false;
+  }
 };
 
 /// How a process ended that should not have.
@@ -110,6 +121,29 @@ class Target {
                         std::uint64_t size_bytes,
                         GetReply& reply) {
     reply = get(key, offset_bytes, size_bytes);
+  }
+  /// As `get_into` of all of each key, in this order, until `take`, which finds the answer in
+  /// `reply`, returns false. A target may ask for all of them at once.
+  virtual void get_each(const std::vector<Key>& keys,
+                        GetReply& reply,
+                        const std::function<bool(Key key)>& take) {
+    for (const Key key : keys) {
+      reply.clear();
+      get_into(key, 0, UINT64_MAX, reply);
+      if (!take(key)) {
+        return;
+      }
+    }
+  }
+  /// A whole put; given up where the cache refuses its bytes.
+  virtual Reply put(Key key, std::string_view header, faultfs::ByteView body) {
+    Reply reply = begin_put(key, header, body.size());
+    if (reply.outcome == Outcome::done) {
+      reply = append(key, body);
+      const Reply ended = reply.outcome == Outcome::done ? finish_put(key) : abort_put(key);
+      reply = reply.outcome == Outcome::done || ended.outcome == Outcome::lost ? ended : reply;
+    }
+    return reply;
   }
   virtual Reply purge(Key key) = 0;
   virtual Reply update_header(Key key, std::string_view header) = 0;
