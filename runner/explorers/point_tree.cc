@@ -141,14 +141,20 @@ double PointTree::expand_all(const Node& node) {
   return split(node, open);
 }
 
+/// Of the children, those of what was read last wait first: recovery reads what says that an object
+/// is there, whose loss makes a miss, and reads that come after it are of what is served.
 double PointTree::split(Node node, const std::vector<std::uint32_t>& units) {
+  std::vector<Node> children;
   for (const std::uint32_t unit : units) {
     for (std::uint32_t option = 1; option < units_[unit].options.size(); ++option) {
       Node child = node;
       child.push_back({unit, option});
-      add(std::move(child));
+      children.push_back(std::move(child));
     }
     node.push_back({unit, 0});
+  }
+  for (auto child = children.rbegin(); child != children.rend(); ++child) {
+    add(std::move(*child));
   }
   const std::vector<bool> done = decided(node);
   double covered = 1;
