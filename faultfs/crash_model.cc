@@ -24,8 +24,14 @@
 // the one in flight may be whole, absent, or cut short at a boundary of a 4 KiB page of the disk.
 //
 // What a profile bends (a plan says where, as fates; each can be taken back by itself):
-//   lost_content     zero, garbage: a lost write also destroys what its sector held; unless a later
-//                    write to it was kept, the sector reads as zeros or noise
+//   lost_content     zero, garbage, foreign: a lost write also destroys what its sector held;
+//   unless a
+//                    later write to it was kept, the sector reads as zeros, noise, or what an
+//                    earlier write of the log gave another sector of the device. Which one is drawn
+//                    from the place and the lost write: of all sectors that earlier entries
+//                    touched, in order, a drawn one, and from it backwards (from the first on to
+//                    the last) the first that is of a write, and of another place. Zeros where
+//                    there is none.
 //   tears            a sector may hold the first bytes of the new version, then what it would hold
 //                    had this write been lost to a device that destroys nothing
 //   garbled          (only where lost content is noise) noise where the write would have been kept

@@ -28,10 +28,12 @@ struct VolatileWrite {
 
 /// Where a sector's content came from: a write entry, or one of these.
 struct Origin {
-  enum class Kind : std::uint8_t { base, write, torn, garbage, zeroed };
+  enum class Kind : std::uint8_t { base, write, torn, garbage, zeroed, foreign };
   Kind kind = Kind::base;   ///< base: as before the log began
   std::uint32_t entry = 0;  ///< write, torn: the entry that gave the (newer part of the) content;
-                            ///< garbage, zeroed: the lost (or garbled) write that destroyed it
+                            ///< garbage, zeroed, foreign: the lost (or garbled) write that
+                            ///< destroyed it
+  std::uint32_t from = 0;   ///< foreign: the write whose bytes these are, at another place
   [[nodiscard]] bool operator==(const Origin&) const = default;
 };
 

@@ -30,8 +30,8 @@ DeviceProfile any_profile() {
   profile.volatile_write_cache = *rc::gen::weightedElement<bool>({{5, true}, {1, false}});
   profile.fua_honoured = *rc::gen::weightedElement<bool>({{4, true}, {1, false}});
   profile.flush_honoured = *rc::gen::weightedElement<bool>({{4, true}, {1, false}});
-  profile.lost_content =
-      *rc::gen::element(LostContent::old, LostContent::zero, LostContent::garbage);
+  profile.lost_content = *rc::gen::element(
+      LostContent::old, LostContent::zero, LostContent::garbage, LostContent::foreign);
   profile.tears_inside_sector =
       profile.atomic_write_bytes == profile.sector_bytes && *rc::gen::arbitrary<bool>();
   profile.misdirects = *rc::gen::arbitrary<bool>();
@@ -205,7 +205,12 @@ RC_GTEST_PROP(CrashModel, BuildsWhatTheNaiveModelBuilds, ()) {
 }
 
 /// True when `sector`, of the built disk, can be what its origin says.
-bool explains(const Origin& origin, ByteView sector, ByteView base, ByteView seen, ByteView noise) {
+bool explains(const Origin& origin,
+              ByteView sector,
+              ByteView base,
+              ByteView seen,
+              ByteView noise,
+              ByteView foreign) {
   auto same = [&](ByteView other) {
     return std::equal(sector.begin(), sector.end(), other.begin());
   };
@@ -221,6 +226,8 @@ bool explains(const Origin& origin, ByteView sector, ByteView base, ByteView see
     case Origin::Kind::zeroed:
       return std::all_of(
           sector.begin(), sector.end(), [](std::byte b) { return b == std::byte{0}; });
+    case Origin::Kind::foreign:
+      return same(foreign);
   }
   return false;
 }
@@ -244,8 +251,14 @@ RC_GTEST_PROP(CrashModel, OriginsExplainEverySector, ()) {
       Bytes noise(size);
       fill_with_noise(disk, sector, origin.entry, noise);
       Bytes seen = world.naive.readers_view(origin.entry)[disk];
-      RC_ASSERT(
-          explains(origin, part(bytes), part(world.naive.base[disk]), part(seen), ByteView(noise)));
+      const bool foreign = origin.kind == Origin::Kind::foreign;
+      RC_ASSERT(explains(origin,
+                         part(bytes),
+                         part(world.naive.base[disk]),
+                         part(seen),
+                         noise,
+                         foreign ? world.naive.foreign(origin.entry, sector) : Bytes(size)));
+      RC_ASSERT(!foreign || (origin.from > 0 && origin.from < origin.entry));
     }
   }
 }

@@ -1,5 +1,5 @@
 // A sector is settled from its last touch backwards, to the first touch that decides: a durable or
-// kept one, or a lost one on a device whose lost sectors hold zeros or noise. What covers the
+// kept one, or a lost one on a device whose lost sectors hold something else. What covers the
 // sector only partly (a tear; a misdirected write, at the place in time of that write) is put on
 // top of that, oldest first.
 
@@ -146,6 +146,8 @@ bool CutSectors::decide_lost(std::uint32_t entry, Sector& sector) const {
       plan_.point.kind == CutKind::power_cut && facts_.profile.lost_content != LostContent::old;
   if (destroys && facts_.profile.lost_content == LostContent::garbage) {
     make_noise(entry, sector);
+  } else if (destroys && facts_.profile.lost_content == LostContent::foreign) {
+    make_foreign(entry, sector);
   } else if (destroys) {
     std::memset(sector.bytes.data(), 0, facts_.profile.sector_bytes);
     sector.origin = {Origin::Kind::zeroed, entry};
@@ -159,6 +161,42 @@ void CutSectors::make_noise(std::uint32_t entry, Sector& sector) const {
                   entry,
                   MutableByteView(sector.bytes).first(facts_.profile.sector_bytes));
   sector.origin = {Origin::Kind::garbage, entry};
+}
+
+/// What stands where `entry` was lost on a device that then reads another place; `no_touch`:
+/// nothing was written elsewhere before it.
+Touch CutSectors::foreign_touch(std::uint32_t entry, const Sector& sector) const {
+  const Touch count = facts_.history.touch_of(entry, 0);  // of all entries before it
+  if (count == 0) {
+    return no_touch;
+  }
+  Random random(mix(mix(sector.disk, sector.number), entry));
+  const auto drawn = static_cast<Touch>(random.below(count));
+  for (Touch step = 0; step < count; ++step) {
+    const Touch touch = drawn >= step ? drawn - step : drawn + count - step;
+    const LogEntry& other = facts_.log.entry(facts_.history.entry_of(touch));
+    const bool elsewhere =
+        other.disk != sector.disk || facts_.history.sector_of(touch) != sector.number;
+    if (other.kind == EntryKind::write && elsewhere) {
+      return touch;
+    }
+  }
+  return no_touch;
+}
+
+void CutSectors::make_foreign(std::uint32_t entry, Sector& sector) const {
+  const Touch touch = foreign_touch(entry, sector);
+  Sector other;
+  if (touch != no_touch) {
+    const std::uint32_t from = facts_.history.entry_of(touch);
+    other.disk = facts_.log.entry(from).disk;
+    other.number = facts_.history.sector_of(touch);
+    version_of(touch, other);
+    sector.origin = {Origin::Kind::foreign, entry, from};
+  } else {
+    sector.origin = {Origin::Kind::zeroed, entry};
+  }
+  sector.bytes = other.bytes;
 }
 
 /// Fills in the content a reader saw in the sector right after `touch`.

@@ -58,6 +58,8 @@ class CutSectors {
   bool decide(Touch touch, Sector& sector, std::vector<Overlay>& overlays) const;
   bool decide_lost(std::uint32_t entry, Sector& sector) const;
   void make_noise(std::uint32_t entry, Sector& sector) const;
+  void make_foreign(std::uint32_t entry, Sector& sector) const;
+  [[nodiscard]] Touch foreign_touch(std::uint32_t entry, const Sector& sector) const;
   void version_of(Touch touch, Sector& sector) const;
   void lay_over(const Overlay& overlay, Sector& sector) const;
   [[nodiscard]] bool is_durable(std::uint32_t entry) const;

@@ -222,6 +222,8 @@ void Device::count(const Request& request) {
     case RequestKind::discard:
       ++counters_.discards;
       break;
+    default:
+      break;  // of a tree
   }
 }
 

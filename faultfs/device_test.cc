@@ -263,5 +263,15 @@ TEST(Device, ACutFromAnotherThreadLosesNoAcknowledgedRequest) {
   EXPECT_GE(device->counters().refused_after_cut, 3U);
 }
 
+TEST(DeviceFaults, LatencyFiresButCostsNothingWhereTimeFlies) {
+  const auto device = Device::create(*find_profile("ssd_4k_volatile"), {{"disk0", 64_KiB}}).value();
+  device->let_time_fly();
+  ASSERT_TRUE(device->add_fault(*faults::parse_expression("latency ms=3600000 times=always")));
+  Bytes page(4096);
+  EXPECT_EQ(device->write(1, 0, 0, page, false), 0);  // an hour each, otherwise
+  EXPECT_EQ(device->read(1, 0, 0, page), 0);
+  EXPECT_EQ(device->faults().at(0).firings, 2U);
+}
+
 }  // namespace
 }  // namespace faultfs

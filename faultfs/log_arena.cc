@@ -1,7 +1,7 @@
 // Parts of up to 2 MiB, each allocated once and filled from the front, so that nothing is ever
 // moved and a view stays where it is. A fresh page costs a page fault, which is more than recording
-// 4 KiB costs otherwise: large parts ask for huge pages, and the memory of a part that was spilled
-// is used for the next one.
+// 4 KiB costs otherwise: large parts ask for huge pages, and the memory of parts that were spilled
+// or forgotten (32 MiB of it at most) is used for the next ones.
 //
 // A copy shares all parts. The bytes it sees never change, and only the original goes on filling
 // the last part, behind what the copy sees; the copy begins a new part when something is added to
@@ -33,6 +33,7 @@ namespace {
 constexpr std::uint64_t first_part_bytes = 64_KiB;
 constexpr std::uint64_t part_bytes_max = 2_MiB;  // a huge page
 constexpr std::size_t loaded_max = 16;
+constexpr std::size_t spare_max = 16;  // of 2 MiB each
 
 std::string reason() {
   return std::generic_category().message(errno);
@@ -170,8 +171,9 @@ void LogArena::open_part(std::uint64_t bytes) {
   }
   Part part;
   part.begin = size_bytes_;
-  if (spare_ && spare_->size_bytes() >= std::max(bytes, wanted)) {
-    part.memory = std::move(spare_);
+  if (!spare_.empty() && spare_.back()->size_bytes() >= std::max(bytes, wanted)) {
+    part.memory = std::move(spare_.back());
+    spare_.pop_back();
   } else {
     part.memory = std::make_shared<Memory>(std::max(bytes, wanted));
   }
@@ -191,6 +193,15 @@ void LogArena::spill_old() {
   }
 }
 
+/// Keeps `memory` for another part, where nobody else looks at it and it is of the usual size.
+void LogArena::keep_spare(std::shared_ptr<Memory> memory) {
+  if (memory && memory.use_count() == 1 && memory->size_bytes() == part_bytes_max &&
+      spare_.size() < spare_max) {
+    std::atomic_thread_fence(std::memory_order_acquire);  // whoever shared it has read it
+    spare_.push_back(std::move(memory));
+  }
+}
+
 bool LogArena::spill(Part& part) {
   Bytes packed(ZSTD_compressBound(part.size_bytes));
   const std::size_t packed_bytes = ZSTD_compress(
@@ -206,10 +217,7 @@ bool LogArena::spill(Part& part) {
     return false;
   }
   part.file = file_;
-  if (part.memory.use_count() == 1) {
-    std::atomic_thread_fence(std::memory_order_acquire);  // whoever shared it has read it
-    spare_ = std::move(part.memory);
-  }
+  keep_spare(std::move(part.memory));
   part.memory.reset();
   return true;
 }
@@ -255,9 +263,8 @@ ByteView LogArena::view(std::uint64_t at, std::uint64_t size_bytes) const {
 }
 
 void LogArena::clear() {
-  std::shared_ptr<Memory> memory = parts_.empty() ? nullptr : std::move(parts_.back().memory);
-  if (memory && memory.use_count() == 1) {
-    spare_ = std::move(memory);
+  for (Part& part : parts_) {
+    keep_spare(std::move(part.memory));
   }
   parts_.clear();
   loaded_.clear();

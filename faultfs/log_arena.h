@@ -54,6 +54,7 @@ class LogArena {
   [[nodiscard]] const Part& part_of(std::uint64_t at) const;
   [[nodiscard]] ByteView load(const Part& part) const;
   void open_part(std::uint64_t bytes);
+  void keep_spare(std::shared_ptr<Memory> memory);
   void spill_old();
   bool spill(Part& part);
 
@@ -61,10 +62,10 @@ class LogArena {
   std::uint64_t size_bytes_ = 0;
   std::uint64_t memory_max_ = 0;
   std::uint64_t memory_bytes_ = 0;
-  bool sealed_ = false;              ///< the last part is somebody else's to add to
-  std::size_t first_in_memory_ = 0;  ///< parts before it are spilled
-  std::shared_ptr<SpillFile> file_;  ///< made when it is first needed
-  std::shared_ptr<Memory> spare_;    ///< of a part that was spilled: its pages are there already
+  bool sealed_ = false;                         ///< the last part is somebody else's to add to
+  std::size_t first_in_memory_ = 0;             ///< parts before it are spilled
+  std::shared_ptr<SpillFile> file_;             ///< made when it is first needed
+  std::vector<std::shared_ptr<Memory>> spare_;  ///< of parts that went: its pages are there already
   std::string trouble_;
   mutable std::vector<Loaded> loaded_;  ///< parts that came back, oldest first
 };

@@ -1,6 +1,9 @@
 #include "faultfs/naive_model.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "faultfs/base/random.h"
 
 namespace faultfs::naive {
 
@@ -195,15 +198,12 @@ void Model::apply(const Fate& fate,
     if (fate.kind == FateKind::torn && fate.tear_bytes > 0 && i == torn) {
       copy(seen[entry.disk], disks[entry.disk], begin, begin + fate.tear_bytes);
     } else if (fate.kind == FateKind::garbled && is_listed(fate, i)) {
-      lose(fate.write, touched[i], true, disks[entry.disk]);
+      lose(fate.write, touched[i], LostContent::garbage, disks[entry.disk]);
     } else if (fate.kind == FateKind::lost ||
                (fate.kind == FateKind::torn && !is_listed(fate, i))) {
       bool destroys = point.kind == CutKind::power_cut && profile.lost_content != LostContent::old;
       if (destroys) {
-        lose(fate.write,
-             touched[i],
-             profile.lost_content == LostContent::garbage,
-             disks[entry.disk]);
+        lose(fate.write, touched[i], profile.lost_content, disks[entry.disk]);
       }
     } else {
       copy(seen[entry.disk], disks[entry.disk], begin, end);
@@ -214,14 +214,45 @@ void Model::apply(const Fate& fate,
   }
 }
 
-void Model::lose(std::uint32_t number, std::uint64_t sector, bool garble, Bytes& disk) const {
+void Model::lose(std::uint32_t number, std::uint64_t sector, LostContent what, Bytes& disk) const {
   Bytes content(profile.sector_bytes);
-  if (garble) {
+  if (what == LostContent::garbage) {
     fill_with_noise(log.entry(number).disk, sector, number, content);
+  } else if (what == LostContent::foreign) {
+    content = foreign(number, sector);
   }
   for (std::uint64_t at = 0; at < content.size(); ++at) {
     disk[sector * profile.sector_bytes + at] = content[at];
   }
+}
+
+/// What an earlier write gave another sector; zeros where there was none.
+Bytes Model::foreign(std::uint32_t number, std::uint64_t sector) const {
+  const DiskNumber disk = log.entry(number).disk;
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> touched;
+  for (std::uint32_t n = 1; n < number; ++n) {
+    for (const std::uint64_t other : sectors(n)) {
+      touched.emplace_back(n, other);
+    }
+  }
+  Bytes content(profile.sector_bytes);
+  if (touched.empty()) {
+    return content;
+  }
+  std::uint64_t at = Random(mix(mix(disk, sector), number)).below(touched.size());
+  for (std::size_t tries = 0; tries < touched.size(); ++tries) {
+    const auto [n, other] = touched[at];
+    const bool elsewhere = log.entry(n).disk != disk || other != sector;
+    if (log.entry(n).kind == EntryKind::write && elsewhere) {
+      const Bytes seen = readers_view(n)[log.entry(n).disk];
+      for (std::uint64_t i = 0; i < content.size(); ++i) {
+        content[i] = seen[other * content.size() + i];
+      }
+      return content;
+    }
+    at = at == 0 ? touched.size() - 1 : at - 1;
+  }
+  return content;
 }
 
 }  // namespace faultfs::naive

@@ -17,6 +17,7 @@ struct Model {
   [[nodiscard]] std::uint32_t completed(const CrashPoint& point) const;
   /// The sectors entry `number` touches; none of flushes and marks.
   [[nodiscard]] std::vector<std::uint64_t> sectors(std::uint32_t number) const;
+  [[nodiscard]] Bytes foreign(std::uint32_t number, std::uint64_t sector) const;
   /// The disks as readers saw them after `number` entries.
   [[nodiscard]] std::vector<Bytes> readers_view(std::uint32_t number) const;
   /// True when `number` completed and can no longer be lost by a promise of its own.
@@ -34,7 +35,7 @@ struct Model {
              const CrashPoint& point,
              const std::vector<Bytes>& seen,
              std::vector<Bytes>& disks) const;
-  void lose(std::uint32_t number, std::uint64_t sector, bool garble, Bytes& disk) const;
+  void lose(std::uint32_t number, std::uint64_t sector, LostContent what, Bytes& disk) const;
 };
 
 }  // namespace faultfs::naive

@@ -159,8 +159,9 @@ TEST(OpenUnits, EqualBytesAreOneContentUnlessKeptApart) {
 
 // The choices of the units are all the disks there are, and each exactly once.
 RC_GTEST_PROP(OpenUnits, ChoicesAreEveryDiskThereIsEachOnce, ()) {
-  World world = ::faultfs::world(*rc::gen::element(512U, 1024U),
-                                 *rc::gen::element(LostContent::old, LostContent::zero));
+  World world = ::faultfs::world(
+      *rc::gen::element(512U, 1024U),
+      *rc::gen::element(LostContent::old, LostContent::zero, LostContent::foreign));
   const auto requests = *rc::gen::inRange(1, 5);
   for (int i = 0; i < requests; ++i) {
     const auto offset = *rc::gen::inRange<std::uint64_t>(0, disk_sectors * 512 - 1);

@@ -9,6 +9,9 @@
 //   *_write_through   the cache switched off (`hdparm -W0`): a write is durable when it completes
 //   ssd_4k_zeroing    a sector whose write was lost reads as zeros: what was there is gone, too
 //   ssd_4k_garbage    … reads as noise: the drive lost its mapping, or the cell was half programmed
+//   ssd_4k_foreign    … reads as what was written to another place: the mapping leads to a page
+//   that
+//                     holds, or held, something else
 //   disk_512_torn     a sector may hold the first bytes of the new content and the rest of the old
 //   *_lying_flush     FLUSH and FUA are acknowledged and ignored: nothing is durable before the cut
 //   ssd_4k_misdirecting  one write may land at another place of its disk
@@ -64,6 +67,7 @@ std::vector<DeviceProfile> make_profiles() {
           write_through("disk_512_write_through", 512),
           losing("ssd_4k_zeroing", LostContent::zero),
           losing("ssd_4k_garbage", LostContent::garbage),
+          losing("ssd_4k_foreign", LostContent::foreign),
           torn,
           lying_flush("ssd_4k_lying_flush", 4096),
           lying_flush("ssd_512_lying_flush", 512),

@@ -10,7 +10,7 @@
 namespace faultfs {
 
 /// What a sector holds after a cut that lost a volatile write to it.
-enum class LostContent { old, zero, garbage };
+enum class LostContent { old, zero, garbage, foreign };
 
 /// What a device promises. Promises remove outcomes: a profile with fewer of them has more crash
 /// states. Plain data; the named ones are in `all_profiles()`.
@@ -23,19 +23,21 @@ struct DeviceProfile {
   bool fua_honoured = true;          ///< false: a FUA write is an ordinary cached write
   bool flush_honoured = true;        ///< false: a lying flush (acknowledged, does nothing)
   LostContent lost_content =
-      LostContent::old;              ///< zero, garbage: a lost write also destroys what was there
+      LostContent::old;              ///< any other: a lost write also destroys what was there
   bool tears_inside_sector = false;  ///< a sector may hold a prefix of the new bytes
   bool misdirects = false;           ///< one write may land at another offset of its disk
 
-  /// True where an honest disk could have this profile: flush and FUA honoured, nothing
-  /// misdirected. Engines claim the durable properties on honest devices only.
-  [[nodiscard]] bool honest() const { return fua_honoured && flush_honoured && !misdirects; }
+  /// True where an honest disk could have this profile: flush and FUA honoured, nothing misdirected
+  /// or read from another place. Engines claim the durable properties on honest devices only.
+  [[nodiscard]] bool honest() const {
+    return fua_honoured && flush_honoured && !misdirects && lost_content != LostContent::foreign;
+  }
 };
 
 /// The named profiles: ssd_4k_volatile, ssd_512_volatile, ssd_16k_atomic, disk_4k_write_through,
-/// disk_512_write_through (the `hdparm -W0` drive), ssd_4k_zeroing, ssd_4k_garbage (lost sectors
-/// read as zeros / noise), disk_512_torn (tears inside a sector, volatile), ssd_4k_lying_flush,
-/// ssd_512_lying_flush, ssd_4k_misdirecting.
+/// disk_512_write_through (the `hdparm -W0` drive), ssd_4k_zeroing, ssd_4k_garbage, ssd_4k_foreign
+/// (lost sectors read as zeros, noise, bytes of another place), disk_512_torn (tears inside a
+/// sector, volatile), ssd_4k_lying_flush, ssd_512_lying_flush, ssd_4k_misdirecting.
 [[nodiscard]] const std::vector<DeviceProfile>& all_profiles();
 
 /// The profile called `name`. Error: names it and lists the allowed names.

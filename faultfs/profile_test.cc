@@ -17,10 +17,10 @@ TEST(Profile, EveryNamedProfileIsPossibleAndFound) {
     EXPECT_EQ(find_profile(profile.name).value().sector_bytes, profile.sector_bytes);
     names.insert(profile.name);
   }
-  EXPECT_EQ(names.size(), 11U);
+  EXPECT_EQ(names.size(), 12U);
 }
 
-TEST(Profile, DishonestAreTheLyingAndTheMisdirecting) {
+TEST(Profile, DishonestAreTheLyingAndThoseThatTakeOnePlaceForAnother) {
   std::set<std::string> dishonest;
   for (const DeviceProfile& profile : all_profiles()) {
     if (!profile.honest()) {
@@ -29,7 +29,8 @@ TEST(Profile, DishonestAreTheLyingAndTheMisdirecting) {
   }
   EXPECT_EQ(
       dishonest,
-      (std::set<std::string>{"ssd_4k_lying_flush", "ssd_512_lying_flush", "ssd_4k_misdirecting"}));
+      (std::set<std::string>{
+          "ssd_4k_lying_flush", "ssd_512_lying_flush", "ssd_4k_misdirecting", "ssd_4k_foreign"}));
 }
 
 TEST(Profile, AnUnknownNameIsRefusedWithTheAllowedOnes) {

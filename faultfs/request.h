@@ -7,7 +7,17 @@
 
 namespace faultfs {
 
-enum class RequestKind : std::uint8_t { read, write, flush, discard };
+enum class RequestKind : std::uint8_t {
+  read,
+  write,
+  flush,
+  discard,
+  create,  ///< of a tree only, as all that follow: create, mkdir, symlink, link
+  rename,
+  unlink,  ///< unlink, rmdir
+  truncate,
+  sync_directory,  ///< fsync of a directory
+};
 
 /// What a client asks of a device. Plain data; `bytes` belongs to the caller.
 struct Request {

@@ -36,6 +36,10 @@ class SectorHistory {
   }
 
   [[nodiscard]] std::uint32_t entry_of(Touch touch) const { return touches_[touch].entry; }
+  /// Which sector of the entry's disk it touches.
+  [[nodiscard]] std::uint64_t sector_of(Touch touch) const {
+    return first_sector(entry_of(touch)) + touch - first_touch_[entry_of(touch) - 1];
+  }
   /// The touch of the same sector before or after this one, or `no_touch`.
   [[nodiscard]] Touch before(Touch touch) const { return touches_[touch].before; }
   [[nodiscard]] Touch after(Touch touch) const { return touches_[touch].after; }

@@ -100,7 +100,8 @@ double median(std::vector<double> values) {
 class DeviceBench {
  public:
   DeviceBench(const DeviceBenchOptions& options, std::ostream& out) : options_(options), out_(out) {
-    std::string name = "/dev/shm/powercut-bench-XXXXXX";
+    // LazyFS takes no path of a configuration with "-o" in it: no dash before what is drawn.
+    std::string name = "/dev/shm/powercut-bench.XXXXXX";
     scratch_ = mkdtemp(name.data()) == nullptr ? fs::path() : fs::path(name);
   }
   DeviceBench(const DeviceBench&) = delete;

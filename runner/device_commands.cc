@@ -24,6 +24,7 @@
 #include "faultfs/faults/expression.h"
 #include "faultfs/mount/mount.h"
 #include "faultfs/mount/tree_mount.h"
+#include "faultfs/tree/tree_faults.h"
 #include "faultfs/tree/tree_files.h"
 #include "runner/explore_log.h"
 #include "runner/loop_devices.h"
@@ -119,6 +120,18 @@ faultfs::Status add_faults(faultfs::Device& device, const std::vector<std::strin
   return {};
 }
 
+faultfs::Status add_tree_faults(faultfs::tree::Tree& tree, const std::vector<std::string>& texts) {
+  for (const auto& text : texts) {
+    auto expression = faultfs::tree::TreeFaults::parse(text);
+    auto number = expression ? tree.add_fault(*expression)
+                             : faultfs::Result<std::uint32_t>(tl::unexpected(expression.error()));
+    if (!number) {
+      return faultfs::fail(fmt::format("--fault \"{}\": {}", text, number.error().message));
+    }
+  }
+  return {};
+}
+
 /// Waits for a signal to stop, or for the mount to go: its file system is another one then.
 void wait_for_end(const fs::path& directory, const sigset_t& signals) {
   const timespec half_second{0, 500'000'000};
@@ -160,9 +173,8 @@ int mount_directory_tree(const MountWords& words, std::ostream& out, std::ostrea
     error << "powercut: " << message << "\n";
     return code;
   };
-  if (!words.disks.empty() || !words.faults.empty()) {
-    return complain("--tree has no disks and no faults; allowed: --import, --names, --profile",
-                    usage);
+  if (!words.disks.empty()) {
+    return complain("--tree has no disks; allowed: --import, --names, --profile, --fault", usage);
   }
   auto profile = faultfs::tree::find_tree_profile(words.profile, words.names);
   if (!profile) {
@@ -176,6 +188,9 @@ int mount_directory_tree(const MountWords& words, std::ostream& out, std::ostrea
   const std::size_t names = base->paths().size();
   const sigset_t signals = block_signals();
   faultfs::tree::Tree tree(*profile, std::move(*base));
+  if (auto added = add_tree_faults(tree, words.faults); !added) {
+    return complain(added.error().message, usage);
+  }
   const fs::path directory = fs::absolute(words.directory);
   std::error_code not_there;
   if (!fs::is_directory(directory, not_there)) {

@@ -192,7 +192,7 @@ TEST(FaultScenarios, EveryFaultHasOne) {
     }
   }
   for (const auto& kind : faultfs::faults::catalogue()) {
-    // These two wait for somebody to release them: mount_faults_test and abuse_test.
+    // These two wait for somebody to release them: WaitingRequests in engine_mount_test.cc.
     const bool waits = kind.name == "hold" || kind.name == "stall";
     EXPECT_EQ(told.contains(std::string(kind.name)), !waits) << kind.name;
   }
@@ -224,6 +224,46 @@ TEST(FaultClaims, NoFaultTakesWhatMakesACacheACache) {
       }
     }
   }
+}
+
+/// What is violated on a device whose lost sectors read as something else.
+std::set<std::string> violated_on(const char* profile_name, const char* preset) {
+  scenarios::TargetConfig config;
+  config.store = "rock";
+  config.disk_bytes = 1 << 20;
+  config.preset = preset;
+  const auto profile = faultfs::find_profile(profile_name).value();
+  auto stage = Stage::create(config, profile, {});
+  EXPECT_TRUE(stage) << stage.error().message;
+  auto experiment = Experiment::record(
+      **stage, config, profile, 1, scenario("fault_misdirected_write").commands, {});
+  EXPECT_TRUE(experiment) << experiment.error().message;
+  Seen seen;
+  auto& model = (*experiment)->model();
+  // The power goes behind every write; of each volatile one, alone, the first or last part is lost.
+  for (std::uint32_t entry = 1; entry <= (*experiment)->recording().log.size(); ++entry) {
+    const faultfs::CrashPoint cut{faultfs::CutKind::power_cut, entry, false};
+    for (const auto& write : model.volatile_writes(cut)) {
+      for (const auto shape : {faultfs::TearShape::prefix, faultfs::TearShape::suffix}) {
+        const auto fate = faultfs::torn_fate(shape, write);
+        if (!fate) {
+          continue;
+        }
+        auto result = (*experiment)->run({cut, {*fate}});
+        EXPECT_TRUE(result) << result.error().message;
+        note(result->judgement, seen);
+      }
+    }
+  }
+  return seen.violated;
+}
+
+// Lost content that is another object's bytes: looks right to whoever checks nothing.
+TEST(LostContent, BytesOfAnotherObjectAreServedByACacheWithoutChecksumsOnly) {
+  EXPECT_TRUE(violated_on("ssd_4k_foreign", "squid").contains("no_foreign_bytes"));
+  EXPECT_EQ(violated_on("ssd_4k_foreign", "hardened"), std::set<std::string>());
+  EXPECT_FALSE(violated_on("ssd_4k_zeroing", "squid").contains("no_foreign_bytes"))
+      << "that takes bytes of another object";
 }
 
 TEST(FaultScenarios, TheHardenedEngineHoldsInEveryCrashStateOfThem) {

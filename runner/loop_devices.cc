@@ -34,7 +34,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int patience_ms = 10'000;
+constexpr int patience_ms = 30'000;  // for what needs milliseconds on an idle machine
 
 void pause_ms(long milliseconds) {
   const timespec time{0, milliseconds * 1'000'000};
@@ -129,10 +129,10 @@ faultfs::Status take_down(const std::vector<LoopDevice>& devices) {
   }
   for (const LoopDevice& device : devices) {
     // A device that was busy lets go of its file when its last user has closed it.
-    for (int tries = 0;
-         tries < 100 && first_line(fs::path("/sys/block") / device.device.filename() /
-                                   "loop/backing_file") == device.file;
-         ++tries) {
+    for (int waited = 0;
+         waited < patience_ms && first_line(fs::path("/sys/block") / device.device.filename() /
+                                            "loop/backing_file") == device.file;
+         waited += 10) {
       pause_ms(10);
     }
     if (first_line(fs::path("/sys/block") / device.device.filename() / "loop/backing_file") ==

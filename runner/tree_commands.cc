@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "faultfs/tree/tree_faults.h"
 #include "runner/paths.h"
 #include "runner/tree_explorer.h"
 #include "runner/words.h"
@@ -19,6 +20,7 @@ struct TreeWords {
   CLI::App* app = nullptr;
   TreeRun run;
   std::string profile = "ssd_4k_volatile", names = "ordered", out = "run-tree";
+  std::vector<std::string> faults;
 };
 
 constexpr const char* examples = R"(
@@ -29,6 +31,7 @@ Examples
   powercut tree --import site --run 'git commit -qam x' --check 'git fsck --full'
   powercut tree --run 'echo new >t; mv t a; echo saved' \
                 --check 'read saved || exit 0; grep -q new a'
+  powercut tree --fault "lying-flush sync-directory" --run './save.sh' --check './verify.sh'
   powercut tree --recording run-tree/case-0001/recording --plan run-tree/case-0001/plan.txt \
                 --check './verify.sh'
 --names says what a file system promises: ordered (a cut loses the last changes of names; fsync of
@@ -51,6 +54,16 @@ int explore(TreeWords& words, std::ostream& out, std::ostream& error) {
   }
   if (run.live && !run.recording.empty()) {
     return complain("--live is for --run: a recording cannot be cut once more");
+  }
+  if (!words.faults.empty() && run.run.empty()) {
+    return complain("--fault is for --run: a recording holds what was done");
+  }
+  for (const auto& text : words.faults) {
+    auto fault = faultfs::tree::TreeFaults::parse(text);
+    if (!fault) {
+      return complain(fmt::format("--fault \"{}\": {}", text, fault.error().message));
+    }
+    run.faults.push_back(std::move(*fault));
   }
   auto profile = faultfs::tree::find_tree_profile(words.profile, words.names);
   if (!profile) {
@@ -89,6 +102,10 @@ std::function<int(std::ostream&, std::ostream&)> add_tree_command(CLI::App& app)
   it.add_option("--plan", run.plan, "check only this crash state of the recording");
   it.add_option("--profile", words->profile, "device profile")->capture_default_str();
   it.add_option("--names", words->names, "ordered, journal, loose")->capture_default_str();
+  it.add_option("--fault",
+                words->faults,
+                "while the program runs, such as \"eio rename nth=2\" (repeatable)")
+      ->allow_extra_args(false);
   it.add_flag("--live", run.live, "run the program anew for each cut, and let it see the cut");
   it.add_option("--states", run.states_per_point, "crash states of one crash point")
       ->check(whole_number(1))

@@ -10,6 +10,11 @@
 //   with
 //                  EIO from there on, and the program sees it
 //
+//   --fault        while the program runs, also in each live run, counting from one; never while
+//   the
+//                  check does. The recording is what was done, so crash states know nothing of
+//                  faults. One that never fired makes the run undecided.
+//
 // A failure is shrunk: fates are taken back, one after another, as long as the check still fails.
 
 #include "runner/tree_explorer.h"
@@ -26,6 +31,7 @@
 #include "faultfs/base/random.h"
 #include "faultfs/mount/tree_mount.h"
 #include "faultfs/tree/tree_choice.h"
+#include "faultfs/tree/tree_faults.h"
 #include "faultfs/tree/tree_files.h"
 #include "runner/sandbox.h"
 #include "runner/tree_trace.h"
@@ -87,7 +93,8 @@ class Exploration {
   Status record() {
     const Ended ended = run_program();
     recording_.emplace(tree_.recording());
-    if (!ended.trouble.empty()) {
+    tree_.clear_faults();
+    if (!ended.trouble.empty() && run_.faults.empty()) {  // with faults it may well fail
       return faultfs::fail(
           fmt::format("`{}` {} before any cut\n{}", run_.run, ended.trouble, ended.output));
     }
@@ -160,10 +167,25 @@ class Exploration {
     return {trouble, text_of(output)};
   }
 
-  Ended run_program() {
+  Ended run_program(std::uint64_t cut_at_request = 0) {
+    tree_.clear_faults();
     tree_.power_on(base_);
-    return shell(
+    if (cut_at_request > 0) {
+      tree_.cut_at_request(cut_at_request);
+    }
+    for (const auto& fault : run_.faults) {
+      (void)tree_.add_fault(fault);
+    }
+    Ended ended = shell(
         fmt::format("exec >>{}\n{}", faultfs::mount::marks_file, run_.run), "", run_.run_seconds);
+    const auto states = tree_.faults();
+    fault_states_.resize(states.size());
+    for (std::size_t at = 0; at < states.size(); ++at) {
+      fault_states_[at].expression = states[at].expression;
+      fault_states_[at].matches += states[at].matches;
+      fault_states_[at].firings += states[at].firings;
+    }
+    return ended;
   }
 
   /// The program runs up to a cut at the request that ends with `entry`.
@@ -171,11 +193,10 @@ class Exploration {
     const std::vector<std::uint32_t> all = recorded.crash_entries();
     const auto request =
         static_cast<std::uint64_t>(std::find(all.begin(), all.end(), entry) - all.begin() + 1);
-    tree_.power_on(base_);
-    tree_.cut_at_request(request);
-    shell(fmt::format("exec >>{}\n{}", faultfs::mount::marks_file, run_.run), "", run_.run_seconds);
+    run_program(request);
     tree_.cut_now();  // where the program asked less this time
     const tree::Recording cut = tree_.recording();
+    tree_.clear_faults();
     tree::TreeModel model(cut);
     explore_point(model, {CutKind::power_cut, cut.log.size(), false});
   }
@@ -310,8 +331,17 @@ class Exploration {
         run_.states_per_point,
         failures_ > 0 ? "; the other states of a point that failed" : "",
         points_ < points ? fmt::format("; {} crash points", points - points_) : "");
+    bool all_fired = true;
+    for (const auto& fault : fault_states_) {
+      out_ << fmt::format("fault  {}: met {}, fired {}{}\n",
+                          fault.expression,
+                          fault.matches,
+                          fault.firings,
+                          fault.firings == 0 ? "; it was not tried" : "");
+      all_fired = all_fired && fault.firings > 0;
+    }
     out_ << fmt::format("seed {}\n", run_.seed);
-    return failures_ > 0 ? violated : held;
+    return failures_ > 0 ? violated : all_fired ? held : undecided;
   }
 
   static constexpr std::uint32_t told_max = 3;
@@ -323,6 +353,7 @@ class Exploration {
   tree::Tree tree_;
   std::unique_ptr<faultfs::mount::Mount> mount_;
   std::optional<tree::Recording> recording_;
+  std::vector<faultfs::FaultState> fault_states_;  ///< of all runs of the program
   std::uint64_t states_ = 0;
   std::size_t points_ = 0;
   std::uint64_t failed_states_ = 0;

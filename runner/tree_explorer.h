@@ -4,7 +4,9 @@
 #include <filesystem>
 #include <iosfwd>
 #include <string>
+#include <vector>
 
+#include "faultfs/faults/expression.h"
 #include "faultfs/tree/tree.h"
 
 namespace runner {
@@ -12,13 +14,14 @@ namespace runner {
 /// What `powercut tree` is to do: any program, on an ordinary directory tree.
 struct TreeRun {
   faultfs::tree::TreeProfile profile;
-  std::string profile_words;        ///< "--profile … --names …", for the line that replays
-  std::filesystem::path import;     ///< the tree the program begins on; empty: an empty one
-  std::string run;                  ///< shell command: the program, its directory is the tree
-  std::filesystem::path recording;  ///< instead of a run: what `ctl log save` wrote
-  std::string check;                ///< shell command: ends with 0 where the tree is as it may be
-  std::filesystem::path plan;       ///< only this crash state of the recording
-  bool live = false;                ///< run the program anew for each cut, and cut it there
+  std::string profile_words;     ///< "--profile … --names …", for the line that replays
+  std::filesystem::path import;  ///< the tree the program begins on; empty: an empty one
+  std::string run;               ///< shell command: the program, its directory is the tree
+  std::vector<faultfs::faults::Expression> faults;  ///< while the program runs
+  std::filesystem::path recording;                  ///< instead of a run: what `ctl log save` wrote
+  std::string check;           ///< shell command: ends with 0 where the tree is as it may be
+  std::filesystem::path plan;  ///< only this crash state of the recording
+  bool live = false;           ///< run the program anew for each cut, and cut it there
   std::uint64_t seed = 0;
   std::uint32_t states_per_point = 10;
   std::uint32_t points_max = 0;  ///< at most so many crash points, spread evenly; 0: all

@@ -134,6 +134,23 @@ TEST_F(TreeVerb, CatchesALyingFlush) {
       << output_;
 }
 
+TEST_F(TreeVerb, HasFaultsWhileTheProgramRuns) {
+  const std::vector<std::string> saves = {
+      "--run", "echo one >t; sync t; mv t log; sync .; echo one", "--check", save_check};
+  std::vector<std::string> words = saves;
+  words.insert(words.end(), {"--fault", "lying-flush sync-directory", "--stop-at-first"});
+  EXPECT_EQ(tree(words), violated) << output_;
+  EXPECT_THAT(output_, HasSubstr("fault  lying-flush sync-directory: met 1, fired 1"));
+  words = saves;
+  words.insert(words.end(), {"--fault", "eio rename nth=5"});
+  EXPECT_EQ(tree(words), undecided) << output_;
+  EXPECT_THAT(output_, HasSubstr("eio rename nth=5: met 1, fired 0; it was not tried"));
+  words = saves;
+  words.insert(words.end(), {"--fault", "stale-read"});
+  EXPECT_EQ(tree(words), usage);
+  EXPECT_THAT(output_, HasSubstr("allowed on a tree: eio"));
+}
+
 TEST_F(TreeVerb, CutsARunningProgram) {
   EXPECT_EQ(
       tree({"--live", "--run", "echo one >log; sync log; sync .; echo one", "--check", save_check}),
@@ -231,6 +248,26 @@ INSTANTIATE_TEST_SUITE_P(Modes,
                          [](const auto& it) {
                            return std::string(it.param.journal) + it.param.synchronous;
                          });
+
+// The cut is a real one: SQLite runs anew for each, and its requests fail from there on.
+TEST_F(TreeVerb, SqliteIsCutWhileItRuns) {
+  if (!is_installed("sqlite3")) {
+    GTEST_SKIP() << "sqlite3 is not installed: apt-get install sqlite3";
+  }
+  for (const char* journal : {"WAL", "TRUNCATE"}) {
+    EXPECT_EQ(tree({"--live",
+                    "--points",
+                    "12",
+                    "--states",
+                    "3",
+                    "--run",
+                    sqlite_run({journal, "FULL", held}),
+                    "--check",
+                    sqlite_check}),
+              held)
+        << output_;
+  }
+}
 
 // -- LMDB.
 // ------------------------------------------------------------------------------------------

@@ -1,9 +1,15 @@
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <future>
+#include <thread>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -221,6 +227,146 @@ TEST_F(EngineOnFuse, CleanStopEndsTheProcess) {
   EXPECT_EQ(target_->stop().outcome, Outcome::done);
   EXPECT_FALSE(target_->death()) << "a stop is no death";
   EXPECT_EQ(target_->sync().outcome, Outcome::lost);
+}
+
+// -- Requests that wait, and a client that gives up. Nothing here hangs on how long it takes.
+
+/// The process of the engine, a child of this one; 0: there is none.
+pid_t engine_process() {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream in(entry.path() / "stat");
+    std::string pid;
+    std::string name;
+    std::string state;
+    pid_t parent = 0;
+    if (in >> pid >> name >> state >> parent && parent == getpid() && name == "(cache-engine)") {
+      return std::stoi(pid);
+    }
+  }
+  return 0;
+}
+
+/// Waits for what another process or thread does; false where it never does.
+template <typename Condition>
+bool comes_true(const Condition& condition) {
+  for (int tries = 0; tries < 20'000; ++tries) {
+    if (condition()) {
+      return true;
+    }
+    // pause: another process is at work; the count bounds the loop
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+class WaitingRequests : public EngineOnFuse {
+ protected:
+  static constexpr std::uint64_t body_bytes = 30'000;
+
+  void begin(const char* preset) {
+    config_.preset = preset;
+    use(config_);
+    device_->clear_faults();
+    device_->power_on({faultfs::Image(config_.disk_bytes)});
+    ASSERT_EQ(live(1), Outcome::done);
+    ASSERT_EQ(put(1, 1), Outcome::done);
+    ASSERT_EQ(target_->sync().outcome, Outcome::done);
+  }
+  /// Starts the engine, and has it rebuild to the end.
+  Outcome live(std::uint64_t seed) {
+    bool more = false;
+    const auto started = target_->start(seed, 0);
+    const Outcome outcome = started ? started->outcome : Outcome::lost;
+    return outcome == Outcome::done ? target_->rebuild(10'000, more).outcome : outcome;
+  }
+  Outcome put(Key key, PutNumber number) {
+    const Reply begun =
+        target_->begin_put(key, make_header({key, number, 0, body_bytes}), body_bytes);
+    const Reply sent = begun.outcome == Outcome::done
+                           ? target_->append(key, make_body(key, number, body_bytes))
+                           : begun;
+    return sent.outcome == Outcome::done ? target_->finish_put(key).outcome : sent.outcome;
+  }
+  /// A put whose first write waits because of `fault`; its client gives up and is killed.
+  void put_and_give_up(const char* fault, Key key, PutNumber number) {
+    ASSERT_TRUE(device_->add_fault(*faultfs::faults::parse_expression(fault)));
+    auto client = std::async(std::launch::async, [&] { return put(key, number); });
+    EXPECT_TRUE(comes_true([&] { return device_->faults()[0].firings == 1; }));
+    EXPECT_EQ(::kill(engine_process(), SIGKILL), 0);
+    EXPECT_EQ(client.get(), Outcome::lost);
+    target_->kill();
+  }
+  /// "miss", "put#2", or what else was served.
+  std::string served(Key key) {
+    const GetReply reply = target_->get(key, 0, UINT64_MAX);
+    if (reply.kind != GetReply::Kind::hit) {
+      return reply.kind == GetReply::Kind::miss ? "miss" : "failed: " + reply.detail;
+    }
+    for (PutNumber number = 1; number <= 3; ++number) {
+      if (reply.body == make_body(key, number, body_bytes)) {
+        return fmt::format("put#{}", number);
+      }
+    }
+    return "bytes of no one put";
+  }
+  /// Kills the engine, starts it again on what is there, and asks for `key`.
+  std::string served_after_restart(Key key) {
+    target_->kill();
+    EXPECT_EQ(live(3), Outcome::done);
+    return served(key);
+  }
+  /// A write of k2 waits, its client is killed, k2 is put again in the same place and made durable;
+  /// then the first write lands, when nobody waits for it any more.
+  std::string late_completion(const char* preset) {
+    begin(preset);
+    put_and_give_up("hold write nth=1", 2, 2);
+    EXPECT_EQ(live(2), Outcome::done);
+    EXPECT_EQ(put(2, 3), Outcome::done);
+    EXPECT_EQ(target_->sync().outcome, Outcome::done);
+    EXPECT_EQ(served(2), "put#3");
+    const std::uint32_t before = device_->log_size();
+    EXPECT_TRUE(device_->release_fault(1));
+    EXPECT_TRUE(comes_true([&] { return device_->log_size() > before; }));
+    return served_after_restart(2);
+  }
+};
+
+TEST_F(WaitingRequests, AHeldWriteThatLandsLateIsNoticed) {
+  EXPECT_THAT(late_completion("hardened"), testing::AnyOf("miss", "put#2", "put#3"));
+  EXPECT_EQ(served(1), "put#1") << "durable, and none of its business";
+  EXPECT_EQ(late_completion("squid"), "bytes of no one put") << "a cache that checks less lies";
+}
+
+TEST_F(WaitingRequests, AHeldWriteThatIsNeverLetGoHarmsNobody) {
+  for (const char* preset : {"hardened", "squid"}) {
+    begin(preset);
+    put_and_give_up("hold write nth=1", 2, 2);
+    EXPECT_EQ(live(2), Outcome::done);
+    EXPECT_EQ(put(2, 3), Outcome::done);
+    EXPECT_EQ(target_->sync().outcome, Outcome::done);
+    device_->fence();  // lets it go, into EIO
+    EXPECT_EQ(served_after_restart(2), "put#3") << preset;
+    EXPECT_EQ(served(1), "put#1") << preset;
+  }
+}
+
+TEST_F(WaitingRequests, AStalledDeviceMakesTheNextLifeWaitAndCostsNothing) {
+  begin("hardened");
+  put_and_give_up("stall nth=1", 2, 2);
+  const std::uint64_t reads = device_->counters().reads;
+  // The engine is started here: a child dies with the thread that made it.
+  auto device = std::async(std::launch::async, [&] {
+    EXPECT_TRUE(comes_true([&] { return device_->faults()[0].matches == 2; })) << "it asks";
+    EXPECT_EQ(device_->counters().reads, reads) << "nobody was answered";
+    EXPECT_TRUE(device_->release_fault(1));
+  });
+  EXPECT_EQ(live(2), Outcome::done);
+  device.get();
+  EXPECT_EQ(served(1), "put#1");
+  EXPECT_THAT(served(2), testing::AnyOf("miss", "put#2"));
+  EXPECT_EQ(put(2, 3), Outcome::done);
+  EXPECT_EQ(target_->sync().outcome, Outcome::done);
+  EXPECT_EQ(served_after_restart(2), "put#3");
 }
 
 }  // namespace

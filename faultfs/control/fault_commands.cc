@@ -11,7 +11,8 @@
 //   fault clear              all faults, and what they did, are gone
 //   fault help               the catalogue
 //
-// The language of expressions is at the head of faults/expression.cc.
+// The language of expressions is at the head of faults/expression.cc; which faults a tree has, at
+// that of tree/tree_faults.cc. Nothing waits on a tree, so there is nothing to release.
 
 #include "faultfs/control/fault_commands.h"
 
@@ -19,6 +20,7 @@
 
 #include "faultfs/faults/catalogue.h"
 #include "faultfs/faults/expression.h"
+#include "faultfs/tree/tree_faults.h"
 
 namespace faultfs::control {
 namespace {
@@ -27,8 +29,31 @@ constexpr std::string_view allowed =
     "fault add EXPRESSION, fault list, fault off N, fault on N, fault release N, fault clear, "
     "fault help";
 
-Result<std::string> add(Device& device, std::string_view text) {
-  const Result<faults::Expression> expression = faults::parse_expression(text);
+const std::vector<faults::FaultKind>& catalogue_of(const Device& /*device*/) {
+  return faults::catalogue();
+}
+const std::vector<faults::FaultKind>& catalogue_of(const tree::Tree& /*tree*/) {
+  return tree::TreeFaults::catalogue();
+}
+Result<faults::Expression> parse_for(const Device& /*device*/, std::string_view text) {
+  return faults::parse_expression(text);
+}
+Result<faults::Expression> parse_for(const tree::Tree& /*tree*/, std::string_view text) {
+  return tree::TreeFaults::parse(text);
+}
+Status release(Device& device, std::uint32_t number) {
+  return device.release_fault(number);
+}
+Status release(tree::Tree& /*tree*/, std::uint32_t number) {
+  return fail(fmt::format("fault {} holds nothing; allowed on a tree: fault off {}, fault on {}",
+                          number,
+                          number,
+                          number));
+}
+
+template <typename Faulty>
+Result<std::string> add(Faulty& device, std::string_view text) {
+  const Result<faults::Expression> expression = parse_for(device, text);
   if (!expression) {
     return fail(expression.error().message);
   }
@@ -36,10 +61,11 @@ Result<std::string> add(Device& device, std::string_view text) {
   if (!number) {
     return fail(number.error().message);
   }
-  return fmt::format("f{} {}", *number, faults::to_text(*expression));
+  return fmt::format("f{} {}", *number, faults::to_text(*expression, catalogue_of(device)));
 }
 
-Result<std::string> list(const Device& device) {
+template <typename Faulty>
+Result<std::string> list(const Faulty& device) {
   std::string text;
   for (const FaultState& fault : device.faults()) {
     text += fmt::format("{}f{} {} {}: met {}, fired {}",
@@ -53,9 +79,9 @@ Result<std::string> list(const Device& device) {
   return text.empty() ? "no faults" : text;
 }
 
-std::string help() {
+std::string help(const std::vector<faults::FaultKind>& kinds) {
   std::string text;
-  for (const faults::FaultKind& kind : faults::catalogue()) {
+  for (const faults::FaultKind& kind : kinds) {
     text += fmt::format("{}{}", text.empty() ? "" : "; ", kind.name);
     for (const faults::OwnWord& own : kind.own) {
       text += fmt::format(" {}={}", own.name, own.normal.empty() ? "…" : own.normal);
@@ -69,12 +95,13 @@ std::string help() {
   return text;
 }
 
-Status for_one(Device& device, std::string_view verb, std::uint32_t number) {
-  return verb == "release" ? device.release_fault(number)
-                           : device.switch_fault(number, verb == "on");
+template <typename Faulty>
+Status for_one(Faulty& device, std::string_view verb, std::uint32_t number) {
+  return verb == "release" ? release(device, number) : device.switch_fault(number, verb == "on");
 }
 
-Result<std::string> for_each(Device& device, std::string_view verb, std::string_view which) {
+template <typename Faulty>
+Result<std::string> for_each(Faulty& device, std::string_view verb, std::string_view which) {
   if (which == "all" && verb != "release") {
     for (const FaultState& fault : device.faults()) {
       (void)for_one(device, verb, fault.number);
@@ -91,9 +118,8 @@ Result<std::string> for_each(Device& device, std::string_view verb, std::string_
   return done ? Result<std::string>(std::string{}) : fail(done.error().message);
 }
 
-}  // namespace
-
-Result<std::string> fault_command(Device& device, std::string_view rest) {
+template <typename Faulty>
+Result<std::string> command(Faulty& device, std::string_view rest) {
   const std::size_t end = std::min(rest.find_first_of(" \t"), rest.size());
   const std::string_view verb = rest.substr(0, end);
   const std::size_t begin = std::min(rest.find_first_not_of(" \t", end), rest.size());
@@ -108,13 +134,23 @@ Result<std::string> fault_command(Device& device, std::string_view rest) {
     return list(device);
   }
   if (verb == "help" && what.empty()) {
-    return help();
+    return help(catalogue_of(device));
   }
   if (verb == "clear" && what.empty()) {
     device.clear_faults();
     return std::string{};
   }
   return fail(fmt::format("'fault {}' is not known; allowed: {}", rest, allowed));
+}
+
+}  // namespace
+
+Result<std::string> fault_command(Device& device, std::string_view rest) {
+  return command(device, rest);
+}
+
+Result<std::string> fault_command(tree::Tree& tree, std::string_view rest) {
+  return command(tree, rest);
 }
 
 }  // namespace faultfs::control

@@ -10,7 +10,9 @@
 //   power-on STATE           … with a crash state: kept, lost, bytes-lost, only-names, names-lost
 //   or
 //                            random SEED (tree_choice.h), or `plan FILE` (lines as in plan.txt)
+//   fault …                  as with disks (fault_commands.cc)
 //   snapshot DIR             writes the tree, as a program sees it, to DIR (new, or empty)
+//   snapshot truth DIR       … as if no fault had changed it
 //   log save DIR             writes the recording since the last power-on to DIR (tree_files.h)
 //   counters, status         what was asked; on or cut, generation, log entries, profile
 //
@@ -25,6 +27,7 @@
 
 #include <fmt/format.h>
 
+#include "faultfs/control/fault_commands.h"
 #include "faultfs/tree/tree_choice.h"
 #include "faultfs/tree/tree_files.h"
 #include "faultfs/tree/tree_model.h"
@@ -76,12 +79,18 @@ Result<std::string> TreeCommands::carry_out(std::string_view verb, std::string_v
   if (verb == "power-on") {
     return power_on(rest);
   }
+  if (verb == "fault") {
+    return fault_command(tree_, rest);
+  }
   if (verb == "mark" && !rest.empty()) {
     tree_.mark(rest);
     return std::string{};
   }
   if (verb == "snapshot" && std::filesystem::path(rest).is_absolute()) {
     return done(tree::export_tree(tree_.snapshot(), rest));
+  }
+  if (verb == "snapshot" && second == "truth" && std::filesystem::path(file).is_absolute()) {
+    return done(tree::export_tree(tree_.truth(), file));
   }
   if (verb == "log" && second == "save" && std::filesystem::path(file).is_absolute()) {
     return done(tree::save_recording(tree_.recording(), file));
@@ -105,12 +114,12 @@ Result<std::string> TreeCommands::carry_out(std::string_view verb, std::string_v
         counters.refused_after_cut,
         counters.refused_stale);
   }
-  return fail(
-      fmt::format("'{} {}' is no command to a tree; allowed: cut now, cut at-request N, cut "
-                  "at-mark TEXT, disarm, mark TEXT, power-on, power-on STATE, snapshot "
-                  "/a/directory, log save /a/directory, counters, status",
-                  verb,
-                  rest));
+  return fail(fmt::format(
+      "'{} {}' is no command to a tree; allowed: cut now, cut at-request N, cut "
+      "at-mark TEXT, disarm, mark TEXT, power-on, power-on STATE, fault …, snapshot "
+      "/a/directory, snapshot truth /a/directory, log save /a/directory, counters, status",
+      verb,
+      rest));
 }
 
 Result<std::string> TreeCommands::cut(std::string_view rest) {

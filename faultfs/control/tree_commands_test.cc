@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -75,6 +76,26 @@ TEST_F(TreeCommandsTest, SavesWhatThereIsAndWhatWasAsked) {
   EXPECT_EQ(recording->log.mark_text(2), "half way");
 }
 
+TEST_F(TreeCommandsTest, TakesFaults) {
+  EXPECT_EQ(commands_.answer("fault list"), "ok no faults");
+  EXPECT_EQ(commands_.answer("fault add lying-flush sync-directory"),
+            "ok f1 lying-flush sync-directory");
+  EXPECT_EQ(commands_.answer("fault add phantom-write nth=1"), "ok f2 phantom-write nth=1");
+  rig_.create("a");
+  rig_.write("a", 0, "12345");
+  rig_.sync("");
+  EXPECT_EQ(commands_.answer("fault list"),
+            "ok f1 on lying-flush sync-directory: met 1, fired 1; f2 on phantom-write nth=1: met "
+            "1, fired 1");
+  EXPECT_EQ(commands_.answer("snapshot truth " + (directory_ / "true").string()), "ok");
+  EXPECT_EQ(std::filesystem::file_size(directory_ / "true" / "a"), 5U);
+  std::ifstream in(directory_ / "true" / "a");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "12345");
+  EXPECT_EQ(commands_.answer("fault off all"), "ok");
+  EXPECT_THAT(commands_.answer("fault help"), HasSubstr("power-cut when=before"));
+  EXPECT_EQ(commands_.answer("fault clear"), "ok");
+}
+
 TEST_F(TreeCommandsTest, RefusesWithWhatIsAllowed) {
   for (const char* line : {"",
                            "cut",
@@ -82,7 +103,9 @@ TEST_F(TreeCommandsTest, RefusesWithWhatIsAllowed) {
                            "snapshot here",
                            "log save",
                            "mark",
-                           "fault add eio",
+                           "fault add hold",
+                           "fault release 1",
+                           "fault off 1",
                            "power-on half",
                            "power-on random x",
                            "disarm now"}) {

@@ -37,16 +37,15 @@ const std::vector<FaultKind>& catalogue() {
   return kinds;
 }
 
-const FaultKind* find_fault(std::string_view name) {
-  const auto& kinds = catalogue();
+const FaultKind* find_fault(std::string_view name, const std::vector<FaultKind>& kinds) {
   auto found = std::find_if(
       kinds.begin(), kinds.end(), [&](const FaultKind& kind) { return kind.name == name; });
   return found == kinds.end() ? nullptr : &*found;
 }
 
-std::string fault_names() {
+std::string fault_names(const std::vector<FaultKind>& kinds) {
   std::string names;
-  for (const FaultKind& kind : catalogue()) {
+  for (const FaultKind& kind : kinds) {
     names += (names.empty() ? "" : ", ") + std::string(kind.name);
   }
   return names;

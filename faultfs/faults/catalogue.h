@@ -30,9 +30,10 @@ namespace faultfs::faults {
 [[nodiscard]] const std::vector<FaultKind>& catalogue();
 
 /// The entry called `name`, or null.
-[[nodiscard]] const FaultKind* find_fault(std::string_view name);
+[[nodiscard]] const FaultKind* find_fault(std::string_view name,
+                                          const std::vector<FaultKind>& kinds = catalogue());
 
 /// The names, with commas between.
-[[nodiscard]] std::string fault_names();
+[[nodiscard]] std::string fault_names(const std::vector<FaultKind>& kinds = catalogue());
 
 }  // namespace faultfs::faults

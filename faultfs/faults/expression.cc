@@ -8,8 +8,11 @@
 //                                            all that follow
 //   hold write mark=put#5 nth=1              only the first
 //
-//   read write flush discard   which kinds of request; not given: all that the fault can act on
-//   disk=NAME                  requests to this disk
+//   read write flush discard   which kinds of request; not given: all that the fault can act on. Of
+//   a
+//                              tree (faultfs/tree/tree_faults.cc) also create, rename, unlink,
+//                              truncate and sync-directory; flush is fsync of a file
+//   disk=NAME                  requests to this disk; of a tree file=NAME, a path or its last part
 //   at=OFFSET+SIZE             requests that touch one of these bytes (no flush does)
 //   mark=TEXT                  matches are counted only after a mark that contains TEXT
 //   nth=N                      fires at the N-th match, and, unless `every` or `times` is given, at
@@ -38,8 +41,15 @@ namespace faultfs::faults {
 
 namespace {
 
-constexpr std::array all_kinds = {
-    RequestKind::read, RequestKind::write, RequestKind::flush, RequestKind::discard};
+constexpr std::array all_kinds = {RequestKind::read,
+                                  RequestKind::write,
+                                  RequestKind::flush,
+                                  RequestKind::discard,
+                                  RequestKind::create,
+                                  RequestKind::rename,
+                                  RequestKind::unlink,
+                                  RequestKind::truncate,
+                                  RequestKind::sync_directory};
 
 /// What was said, beside what it makes of the expression.
 struct Said {
@@ -56,7 +66,7 @@ std::string kind_names(const std::vector<RequestKind>& kinds) {
 }
 
 std::string allowed_names(const FaultKind& fault) {
-  std::string names = "disk, at, mark, nth, every, times, chance, seed";
+  std::string names = std::string(fault.place) + ", at, mark, nth, every, times, chance, seed";
   for (const OwnWord& own : fault.own) {
     names += ", " + std::string(own.name);
   }
@@ -145,8 +155,8 @@ Status read_value(std::string_view word,
                   std::string_view name,
                   std::string_view text,
                   Expression& expression) {
-  if (name == "disk" || name == "mark") {
-    (name == "disk" ? expression.disk : expression.mark) = text;
+  if (name == "disk" || name == "file" || name == "mark") {
+    (name == "mark" ? expression.mark : expression.disk) = text;
     return text.empty() ? fail(fmt::format("fault word \"{}\" names nothing", word)) : Status();
   }
   if (name == "nth" || name == "every") {
@@ -170,8 +180,8 @@ Status read_value(std::string_view word,
 }
 
 Status read_named(std::string_view word, const FaultKind& fault, Said& said) {
-  static constexpr std::array<std::string_view, 8> common = {
-      "disk", "at", "mark", "nth", "every", "times", "chance", "seed"};
+  const std::array<std::string_view, 8> common = {
+      fault.place, "at", "mark", "nth", "every", "times", "chance", "seed"};
   const std::string name(word.substr(0, word.find('=')));
   const std::string_view text = word.substr(name.size() + 1);
   if (std::find(said.names.begin(), said.names.end(), name) != said.names.end()) {
@@ -260,6 +270,16 @@ std::string_view kind_name(RequestKind kind) {
       return "flush";
     case RequestKind::discard:
       return "discard";
+    case RequestKind::create:
+      return "create";
+    case RequestKind::rename:
+      return "rename";
+    case RequestKind::unlink:
+      return "unlink";
+    case RequestKind::truncate:
+      return "truncate";
+    case RequestKind::sync_directory:
+      return "sync-directory";
   }
   return "";
 }
@@ -278,13 +298,17 @@ const std::string& Expression::word(std::string_view name) const {
 }
 
 std::string to_text(const Expression& expression) {
-  const FaultKind* fault = find_fault(expression.fault);
+  return to_text(expression, catalogue());
+}
+
+std::string to_text(const Expression& expression, const std::vector<FaultKind>& catalogue) {
+  const FaultKind* fault = find_fault(expression.fault, catalogue);
   POWERCUT_CHECK(fault != nullptr, "{}", expression.fault);
   std::string text = expression.fault;
   for (RequestKind kind : expression.kinds) {
     text += expression.kinds == fault->kinds ? "" : " " + std::string(kind_name(kind));
   }
-  text += expression.disk.empty() ? "" : " disk=" + expression.disk;
+  text += expression.disk.empty() ? "" : fmt::format(" {}={}", fault->place, expression.disk);
   if (expression.at) {
     text += fmt::format(
         " at={}+{}", size_text(expression.at->offset_bytes), size_text(expression.at->size_bytes));
@@ -303,12 +327,17 @@ std::string to_text(const Expression& expression) {
 }
 
 Result<Expression> parse_expression(std::string_view text) {
+  return parse_expression(text, catalogue());
+}
+
+Result<Expression> parse_expression(std::string_view text,
+                                    const std::vector<FaultKind>& catalogue) {
   std::vector<std::string_view> found = words(text);
-  const FaultKind* fault = found.empty() ? nullptr : find_fault(found[0]);
+  const FaultKind* fault = found.empty() ? nullptr : find_fault(found[0], catalogue);
   if (fault == nullptr) {
     return fail(fmt::format("there is no fault \"{}\"; allowed: {}",
                             found.empty() ? std::string_view() : found[0],
-                            fault_names()));
+                            fault_names(catalogue)));
   }
   Said said;
   said.expression.fault = fault->name;

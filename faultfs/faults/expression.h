@@ -24,7 +24,7 @@ struct Range {
 struct Expression {
   std::string fault;               ///< a name of the catalogue
   std::vector<RequestKind> kinds;  ///< ascending; which requests it may act on
-  std::string disk;                ///< empty: any
+  std::string disk;                ///< of a tree: the file; empty: any
   std::optional<Range> at;         ///< requests that touch one of these bytes
   std::string mark;                ///< not before a mark that contains this; empty: at once
   std::uint64_t nth = 1;           ///< the first match at which it fires
@@ -42,14 +42,21 @@ struct Expression {
   [[nodiscard]] const std::string& word(std::string_view name) const;
 };
 
-/// "misdirected-write write disk=disk0 nth=2 to=32K": without what goes without saying.
+struct FaultKind;
+
+/// "misdirected-write write disk=disk0 nth=2 to=32K": without what goes without saying. The
+/// expression must be one of `catalogue`; without it, that of devices.
 [[nodiscard]] std::string to_text(const Expression& expression);
+[[nodiscard]] std::string to_text(const Expression& expression,
+                                  const std::vector<FaultKind>& catalogue);
 
 /// Reads what `to_text` prints, and any order of the words behind the first. Error: quotes the
 /// word, says what was wrong and what is allowed.
 [[nodiscard]] Result<Expression> parse_expression(std::string_view text);
+[[nodiscard]] Result<Expression> parse_expression(std::string_view text,
+                                                  const std::vector<FaultKind>& catalogue);
 
-/// "read", "write", "flush" or "discard".
+/// "read", "write", "flush" …
 [[nodiscard]] std::string_view kind_name(RequestKind kind);
 
 }  // namespace faultfs::faults

@@ -107,6 +107,7 @@ struct FaultKind {
   std::vector<OwnWord> own;
   bool at_arrival = false;  ///< makes requests wait; asked before the device takes the request up
   MakeFault make = nullptr;
+  std::string_view place = "disk";  ///< the word for whose requests: disk=, of a tree file=
 };
 
 }  // namespace faultfs::faults

@@ -421,14 +421,6 @@ TEST_F(FaultsTest, WhatWaitsIsLetGoByACutAndByTheSwitch) {
   third.join();
 }
 
-TEST_F(FaultsTest, LatencyFiresButCostsNothingWhereTimeFlies) {
-  device_->let_time_fly();
-  std::uint32_t latency = add("latency ms=3600000 times=always");
-  EXPECT_EQ(put(0, 1), 0);  // an hour each, otherwise
-  EXPECT_EQ(get(0), 1);
-  EXPECT_EQ(firings(latency), 2U);
-}
-
 TEST_F(FaultsTest, EveryFaultCanBeTakenAwayAgain) {
   for (const FaultKind& kind : catalogue()) {
     bool waits = kind.at_arrival;

@@ -221,14 +221,6 @@ class ServedMount : public Mount {
   std::thread thread_;
 };
 
-/// A client of our own process is not killed, and one that cannot be named neither: their handles
-/// are fenced instead.
-bool kill_client(int client) {
-  std::error_code ignored;
-  const bool ours = std::filesystem::exists("/proc/self/task/" + std::to_string(client), ignored);
-  return client > 0 && !ours && ::kill(client, SIGKILL) == 0;
-}
-
 class ServedDisks : public Served {
  public:
   explicit ServedDisks(Device& device) : device_(device), files_(device) {}
@@ -247,6 +239,12 @@ class ServedDisks : public Served {
 };
 
 }  // namespace
+
+bool kill_client(int client) {
+  std::error_code ignored;
+  const bool ours = std::filesystem::exists("/proc/self/task/" + std::to_string(client), ignored);
+  return client > 0 && !ours && ::kill(client, SIGKILL) == 0;
+}
 
 Result<std::unique_ptr<Mount>> Mount::create(Device& device, const MountOptions& options) {
   return serve(std::make_unique<ServedDisks>(device), options);

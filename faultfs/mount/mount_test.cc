@@ -21,6 +21,7 @@
 #include <gtest/gtest.h>
 
 #include "faultfs/base/random.h"
+#include "faultfs/faults/expression.h"
 #include "faultfs/mount/mount_rig_test.h"
 
 namespace faultfs::mount {
@@ -155,10 +156,45 @@ TEST_F(MountTest, ReadsShowWhatWasWrittenAndEndAtTheEnd) {
 TEST_F(MountTest, NothingFitsBehindTheEnd) {
   const File file(disk(), O_RDWR);
   EXPECT_EQ(file.write(filled(512, 1), static_cast<off_t>(disk_bytes)), -ENOSPC);
-  EXPECT_EQ(file.write(filled(512, 1), static_cast<off_t>(disk_bytes) - 100), -ENOSPC);
   const File appending(disk(), O_WRONLY | O_APPEND);
   EXPECT_EQ(appending.write(filled(1, 1), 0), -ENOSPC);
   EXPECT_EQ(device_->log_size(), 0U);
+  EXPECT_EQ(file.write(filled(512, 1), static_cast<off_t>(disk_bytes) - 100), 100);
+  const File direct(disk(), O_RDWR | O_DIRECT);
+  const auto pages = aligned(8192);
+  EXPECT_EQ(pwrite(direct.number(), pages.get(), 8192, static_cast<off_t>(disk_bytes) - 4096),
+            4096);
+  EXPECT_EQ(pread(direct.number(), pages.get(), 8192, static_cast<off_t>(disk_bytes) - 4096), 4096);
+  EXPECT_EQ(pwrite(direct.number(), pages.get(), 4096, static_cast<off_t>(disk_bytes)), -1);
+  EXPECT_EQ(errno, ENOSPC);
+  EXPECT_EQ(pread(direct.number(), pages.get(), 4096, static_cast<off_t>(disk_bytes)), 0);
+  EXPECT_THAT(lines_of(device_->log()),
+              ElementsAre("write disk0 8388508 +100", "write disk0 8384512 +4096"));
+}
+
+TEST_F(MountTest, ADirectDurableWriteIsOneRequestAndItsErrorsAreItsOwn) {
+  const File file(disk(), O_RDWR | O_DIRECT | O_DSYNC);
+  const auto pages = aligned(8192);
+  EXPECT_EQ(pwrite(file.number(), pages.get(), 8192, 0), 8192);
+  EXPECT_THAT(lines_of(device_->log()), ElementsAre("write disk0 0 +8192 fua"));
+  ASSERT_TRUE(device_->add_fault(*faults::parse_expression("eio write nth=1")));
+  ASSERT_TRUE(device_->add_fault(*faults::parse_expression("eio flush nth=1")));
+  // Nothing is held back: an error of a write is told at the write, one of a flush at the fsync,
+  // each once.
+  EXPECT_EQ(pwrite(file.number(), pages.get(), 4096, 0), -1);
+  EXPECT_EQ(errno, EIO);
+  EXPECT_EQ(fsync(file.number()), -1);
+  EXPECT_EQ(errno, EIO);
+  EXPECT_EQ(fsync(file.number()), 0);
+  EXPECT_EQ(pwrite(file.number(), pages.get(), 4096, 0), 4096);
+}
+
+TEST_F(MountTest, TheAddressOfADirectBufferIsNotSeen) {
+  // A disk would refuse it; the kernel does not tell a FUSE server (operations.cc).
+  const File file(disk(), O_RDWR | O_DIRECT);
+  const auto pages = aligned(8192);
+  EXPECT_EQ(pwrite(file.number(), pages.get() + 1, 4096, 0), 4096);
+  EXPECT_EQ(device_->log().entry(1).size_bytes, 4096U);
 }
 
 TEST_F(MountTest, DirectIoMustBeAligned) {

@@ -5,7 +5,8 @@
 //   write             one device write per FUSE WRITE. The kernel cuts a write of more than 1 MiB
 //                     into pieces of 1 MiB, each sent after the reply to the one before (in
 //                     parallel for io_uring and libaio), so one write of a program is several log
-//                     entries: each boundary is a tear point.
+//                     entries: each boundary is a tear point. One that crosses the end is short,
+//                     one behind it ENOSPC, as with a block device.
 //   O_DSYNC, O_SYNC,  with direct I/O the kernel sends no FSYNC for them: the flags on the WRITE
 //   RWF_DSYNC         are all there is, and make it FUA.
 //   fsync, fdatasync  device flush. sync_file_range and syncfs send nothing at all. Neither does
@@ -208,6 +209,8 @@ void write_disk(fuse_req_t request,
   }
   Request write = asked(request, RequestKind::write, inode, *file);
   write.offset_bytes = static_cast<std::uint64_t>(offset);
+  const std::uint64_t end = files.size_bytes(inode);
+  size = write.offset_bytes < end ? std::min<std::uint64_t>(size, end - write.offset_bytes) : size;
   write.size_bytes = size;
   write.bytes = ByteView(reinterpret_cast<const std::byte*>(bytes), size);
   write.fua = (file->flags & (O_DSYNC | O_SYNC)) != 0;

@@ -28,6 +28,10 @@ class Served {
   Served() = default;
 };
 
+/// Kills process `client`, and says whether it could: one of this process is not killed, and one
+/// that cannot be named neither.
+[[nodiscard]] bool kill_client(int client);
+
 /// Mounts `served` on `options.directory`, as `Mount::create` does with disks.
 [[nodiscard]] Result<std::unique_ptr<Mount>> serve(std::unique_ptr<Served> served,
                                                    const MountOptions& options);

@@ -135,7 +135,9 @@ void state_of_files(fuse_req_t request, fuse_ino_t /*inode*/) {
 }  // namespace
 
 TreeFiles& files_of(fuse_req_t request) {
-  return *static_cast<TreeFiles*>(fuse_req_userdata(request));
+  auto& files = *static_cast<TreeFiles*>(fuse_req_userdata(request));
+  files.tree().client_is(fuse_req_ctx(request)->pid);
+  return files;
 }
 
 struct stat stat_of(ObjectNumber number, const Object& object) {

@@ -21,6 +21,7 @@
 
 #include "faultfs/base/random.h"
 #include "faultfs/tree/tree_choice.h"
+#include "faultfs/tree/tree_faults.h"
 #include "faultfs/tree/tree_files.h"
 
 namespace faultfs::mount {
@@ -327,6 +328,71 @@ TEST_F(TreeMountTest, LinesWrittenToTheFileOfMarksAreMarks) {
   EXPECT_THAT(marks(), ElementsAre("put k1", "put k2"));
   EXPECT_TRUE(fs::is_empty(top_));
   EXPECT_EQ(unlink((top_ / marks_file).c_str()), -1);
+}
+
+TEST_F(TreeMountTest, FaultsFallOnSystemCalls) {
+  for (const char* text : {"eio rename nth=1",
+                           "enospc create file=full",
+                           "phantom-write file=p nth=1",
+                           "lying-flush sync-directory",
+                           "eio write file=m nth=1"}) {
+    ASSERT_TRUE(tree_.add_fault(*tree::TreeFaults::parse(text))) << text;
+  }
+  std::ofstream(top_ / "a") << "x";
+  EXPECT_EQ(rename((top_ / "a").c_str(), (top_ / "b").c_str()), -1);
+  EXPECT_EQ(errno, EIO);
+  EXPECT_EQ(rename((top_ / "a").c_str(), (top_ / "b").c_str()), 0);
+  EXPECT_EQ(Opened(top_ / "full", O_RDWR | O_CREAT).error(), ENOSPC);
+  {
+    const Opened file(top_ / "p", O_RDWR | O_CREAT);
+    EXPECT_EQ(file.write("acknowledged"), 0);
+    EXPECT_EQ(file.sync(), 0);
+  }
+  {
+    // What an mmap left dirty fails when it is written back, and the sync tells.
+    const Opened file(top_ / "m", O_RDWR | O_CREAT);
+    ASSERT_EQ(ftruncate(file.number(), 4096), 0);
+    void* const page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file.number(), 0);
+    ASSERT_NE(page, MAP_FAILED);
+    static_cast<char*>(page)[0] = 'x';
+    EXPECT_EQ(msync(page, 4096, MS_SYNC), -1);
+    EXPECT_EQ(errno, EIO);
+    munmap(page, 4096);
+  }
+  EXPECT_EQ(Opened(top_, O_RDONLY | O_DIRECTORY).sync(), 0);
+  for (const auto& fault : tree_.faults()) {
+    EXPECT_GT(fault.firings, 0U) << fault.expression;
+  }
+  const std::map<std::string, std::string> truth = [&] {
+    std::map<std::string, std::string> found;
+    for (const auto& [path, object] : tree_.truth().paths()) {
+      found[path] = tree_.truth().content(object);
+    }
+    return found;
+  }();
+  EXPECT_EQ(truth.at("p"), "acknowledged");
+  cut_and_go_on("kept");
+  EXPECT_EQ(text_of(top_ / "p"), std::string(12, '\0'));
+  std::ofstream(top_ / "late") << "x";
+  EXPECT_EQ(Opened(top_, O_RDONLY | O_DIRECTORY).sync(), 0);
+  cut_and_go_on("lost");
+  EXPECT_FALSE(fs::exists(top_ / "late")) << "its directory was synced, and that was a lie";
+}
+
+TEST_F(TreeMountTest, AClientIsKilledAtARequest) {
+  ASSERT_TRUE(tree_.add_fault(*tree::TreeFaults::parse("kill-client rename nth=1 when=after")));
+  std::ofstream(top_ / "a") << "x";
+  const std::string from = top_ / "a";
+  const std::string to = top_ / "b";
+  const pid_t other = fork();
+  if (other == 0) {
+    rename(from.c_str(), to.c_str());
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(other, &status, 0), other);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  EXPECT_EQ(text_of(top_ / "b"), "x");
 }
 
 TEST_F(TreeMountTest, ModesHoldForOtherUsers) {

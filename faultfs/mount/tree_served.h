@@ -33,8 +33,11 @@ class TreeFiles : public Served {
 
   [[nodiscard]] fuse_lowlevel_ops operations() const override;
   [[nodiscard]] void* data() override { return this; }
-  void begin() override {}
-  void cut() override { tree_.cut_now(); }
+  void begin() override { tree_.on_kill(kill_client); }
+  void cut() override {
+    tree_.cut_now();
+    tree_.on_kill(nullptr);
+  }
   void end() override {}
 
   [[nodiscard]] tree::Tree& tree() { return tree_; }

@@ -17,6 +17,8 @@
 #include <cerrno>
 #include <ctime>
 
+#include "faultfs/tree/tree_faults.h"
+
 namespace faultfs::tree {
 namespace {
 
@@ -32,6 +34,8 @@ timespec now() {
 
 Tree::Tree(TreeProfile profile, TreeState base)
     : profile_(std::move(profile)), base_(base), state_(std::move(base)) {}
+
+Tree::~Tree() = default;
 
 int Tree::admit(std::uint64_t generation) {
   if (generation != generation_) {
@@ -160,15 +164,21 @@ int Tree::read(std::uint64_t generation,
   }
   const std::uint64_t end = std::min(there->length_bytes, offset_bytes + into.size());
   done = end > offset_bytes ? end - offset_bytes : 0;
+  TreeDeed deed;
+  if (const int refused =
+          take_up(generation, {RequestKind::read, {file}, {}, offset_bytes, done}, deed);
+      refused != 0) {
+    return refused;
+  }
   if (done > 0) {
     there->bytes.read(offset_bytes, into.first(done));
   }
-  return 0;
+  return finish(deed);
 }
 
 /// Enters a change, and does what it says.
 void Tree::add(const Change& change) {
-  log_.add_mark(to_text(change));
+  enter_mark(to_text(change), {});
   apply(change, state_);
   if (change.renames()) {
     for (const ObjectNumber directory : {change.directory, change.to_directory}) {
@@ -187,7 +197,11 @@ int Tree::make(std::uint64_t generation,
   const std::lock_guard lock(mutex_);
   int refused = admit(generation);
   refused = refused != 0 ? refused : check_free(place);
-  refused = refused != 0 ? refused : admit_change(generation);
+  TreeDeed deed;
+  const auto asked = [&] {
+    return TreeRequest{RequestKind::create, {}, {{place.directory, place.name}}};
+  };
+  refused = refused != 0 ? refused : take_up(generation, asked(), deed);
   if (refused != 0) {
     return refused;
   }
@@ -210,7 +224,7 @@ int Tree::make(std::uint64_t generation,
   if (object.kind == ObjectKind::directory) {
     ++state_.find(place.directory)->links;
   }
-  return 0;
+  return finish(deed);
 }
 
 int Tree::link(std::uint64_t generation, ObjectNumber object, const Place& place) {
@@ -224,13 +238,18 @@ int Tree::link(std::uint64_t generation, ObjectNumber object, const Place& place
     refused = EPERM;
   }
   refused = refused != 0 ? refused : check_free(place);
-  refused = refused != 0 ? refused : admit_change(generation);
+  TreeDeed deed;
+  const auto asked = [&] {
+    return TreeRequest{RequestKind::create, {object}, {{place.directory, place.name}}};
+  };
+  refused = refused != 0 ? refused : take_up(generation, asked(), deed);
   if (refused == 0) {
     add({.kind = ChangeKind::link,
          .object = object,
          .directory = place.directory,
          .name = place.name});
     ++there->links;
+    refused = finish(deed);
   }
   return refused;
 }
@@ -253,13 +272,18 @@ int Tree::unlink(std::uint64_t generation, const Place& place) {
   if (refused == 0 && state_.find(object)->kind == ObjectKind::directory) {
     refused = EISDIR;
   }
-  refused = refused != 0 ? refused : admit_change(generation);
+  TreeDeed deed;
+  const auto asked = [&] {
+    return TreeRequest{RequestKind::unlink, {object}, {{place.directory, place.name}}};
+  };
+  refused = refused != 0 ? refused : take_up(generation, asked(), deed);
   if (refused == 0) {
     add({.kind = ChangeKind::unlink,
          .object = object,
          .directory = place.directory,
          .name = place.name});
     removed(object);
+    refused = finish(deed);
   }
   return refused;
 }
@@ -275,7 +299,11 @@ int Tree::remove_directory(std::uint64_t generation, const Place& place) {
   } else if (there != nullptr && !there->entries.empty()) {
     refused = ENOTEMPTY;
   }
-  refused = refused != 0 ? refused : admit_change(generation);
+  TreeDeed deed;
+  const auto asked = [&] {
+    return TreeRequest{RequestKind::unlink, {object}, {{place.directory, place.name}}};
+  };
+  refused = refused != 0 ? refused : take_up(generation, asked(), deed);
   if (refused == 0) {
     add({.kind = ChangeKind::rmdir,
          .object = object,
@@ -283,6 +311,7 @@ int Tree::remove_directory(std::uint64_t generation, const Place& place) {
          .name = place.name});
     removed(object);
     --state_.find(place.directory)->links;
+    refused = finish(deed);
   }
   return refused;
 }
@@ -315,7 +344,12 @@ int Tree::rename(std::uint64_t generation, const Place& from, const Place& to, b
   if (refused == 0 && directory && is_below(to.directory, moved)) {
     refused = EINVAL;
   }
-  refused = refused != 0 ? refused : admit_change(generation);
+  TreeDeed deed;
+  const auto asked = [&] {
+    return TreeRequest{
+        RequestKind::rename, {moved}, {{from.directory, from.name}, {to.directory, to.name}}};
+  };
+  refused = refused != 0 ? refused : take_up(generation, asked(), deed);
   if (refused != 0) {
     return refused;
   }
@@ -336,7 +370,7 @@ int Tree::rename(std::uint64_t generation, const Place& from, const Place& to, b
     }
     removed(replaced);
   }
-  return 0;
+  return finish(deed);
 }
 
 int Tree::set_attributes(std::uint64_t generation,

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -8,11 +10,21 @@
 #include <string_view>
 #include <vector>
 
+#include "faultfs/faults/expression.h"
 #include "faultfs/profile.h"
 #include "faultfs/tree/objects.h"
 #include "faultfs/write_log.h"
 
+namespace faultfs {
+struct FaultState;
+}  // namespace faultfs
+
 namespace faultfs::tree {
+
+class TreeFaults;
+struct TreeChange;
+struct TreeDeed;
+struct TreeRequest;
 
 /// What a tree promises. Promises remove outcomes (tree_model.cc says which). The named ones are
 /// `tree_promises()`.
@@ -87,6 +99,9 @@ class Tree {
  public:
   /// `base` is durable.
   explicit Tree(TreeProfile profile, TreeState base = TreeState());
+  ~Tree();
+  Tree(const Tree&) = delete;
+  Tree& operator=(const Tree&) = delete;
 
   [[nodiscard]] const TreeProfile& profile() const { return profile_; }
 
@@ -139,6 +154,21 @@ class Tree {
   /// Nobody has `object` open or in memory any more: without a name it goes.
   void forget(ObjectNumber object);
 
+  // Faults (tree_faults.h), as those of a device.
+  /// Puts a fault behind those that are there; returns its number.
+  [[nodiscard]] Result<std::uint32_t> add_fault(const faults::Expression& expression);
+  /// Switched off, a fault fires no more, and what it did to bytes and to durability since the last
+  /// power-on is taken back; switched on, it is there again. Error: there is none of that number.
+  [[nodiscard]] Status switch_fault(std::uint32_t number, bool on);
+  /// All faults and what they did are gone.
+  void clear_faults();
+  [[nodiscard]] std::vector<FaultState> faults() const;
+  /// Kills a client (`client_is`). Without one, or where it returns false, all handles are fenced
+  /// instead. It must not use the tree.
+  void on_kill(std::function<bool(int client)> kill);
+  /// Who asks from now on: a process, or 0.
+  void client_is(int client) { client_ = client; }
+
   /// Puts a named point into the log.
   void mark(std::string_view text);
   /// The current power-on; starts at 1 and grows by one per `power_on`.
@@ -156,7 +186,9 @@ class Tree {
   void power_on(TreeState tree);
   /// The tree as a program sees it now.
   [[nodiscard]] TreeState snapshot() const;
-  /// What was asked since the last power-on, and of what.
+  /// The same as if no fault had changed it since the last power-on.
+  [[nodiscard]] TreeState truth() const;
+  /// What was done since the last power-on, and to what. With faults that is not what was asked.
   [[nodiscard]] Recording recording() const;
   [[nodiscard]] std::uint32_t log_size() const;
   [[nodiscard]] TreeCounters counters() const;
@@ -170,15 +202,38 @@ class Tree {
   [[nodiscard]] int check_free(const Place& place);
   [[nodiscard]] int check_target(ObjectNumber moved, ObjectNumber replaced) const;
   [[nodiscard]] bool is_below(ObjectNumber directory, ObjectNumber above) const;
+  [[nodiscard]] int take_up(std::uint64_t generation, const TreeRequest& request, TreeDeed& deed);
+  [[nodiscard]] int finish(const TreeDeed& deed);
+  void kill();
+  void enter_mark(std::string_view text, const TreeDeed& deed);
+  void enter_write(DiskNumber disk,
+                   std::uint64_t offset_bytes,
+                   ByteView from,
+                   Object& file,
+                   const TreeDeed& deed);
+  void enter_discard(DiskNumber disk,
+                     std::uint64_t offset_bytes,
+                     std::uint64_t size_bytes,
+                     Object& file);
+  void enter_flush(DiskNumber disk, const TreeDeed& deed);
+  void note(const TreeDeed& deed);
+  [[nodiscard]] std::map<DiskNumber, Object> replay(bool with_faults, WriteLog& done) const;
+  void put_bytes(std::map<DiskNumber, Object> files, TreeState& tree) const;
+  void rebuild();
   void add(const Change& change);
   void removed(ObjectNumber object);
   [[nodiscard]] DiskNumber disk_of(ObjectNumber file, int& error);
 
   TreeProfile profile_;
   mutable std::mutex mutex_;
-  TreeState base_;   ///< when the log began
-  TreeState state_;  ///< as programs see it
-  WriteLog log_;
+  TreeState base_;                      ///< when the log began
+  TreeState state_;                     ///< as programs see it
+  WriteLog log_;                        ///< what was done
+  std::unique_ptr<TreeFaults> faults_;  ///< null: no fault was ever added
+  WriteLog asked_;                      ///< with faults: what was asked, entry for entry
+  std::vector<TreeChange> changes_;     ///< how `log_` differs from it; ascending by entry
+  std::function<bool(int)> kill_;
+  std::atomic<int> client_{0};
   std::map<ObjectNumber, DiskNumber> disks_;  ///< of the files with bytes or a sync in the log
   TreeCounters counters_;
   std::uint64_t generation_ = 1;

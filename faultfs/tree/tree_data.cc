@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "faultfs/tree/tree.h"
+#include "faultfs/tree/tree_faults.h"
 
 namespace faultfs::tree {
 namespace {
@@ -63,7 +64,7 @@ DiskNumber Tree::disk_of(ObjectNumber file, int& error) {
   }
   const auto disk = static_cast<DiskNumber>(disks_.size());
   disks_.emplace(file, disk);
-  log_.add_mark(to_text({.kind = ChangeKind::data, .object = file, .disk = disk}));
+  enter_mark(to_text({.kind = ChangeKind::data, .object = file, .disk = disk}), {});
   return disk;
 }
 
@@ -81,21 +82,21 @@ int Tree::write(std::uint64_t generation,
   if (refused != 0 || from.empty()) {
     return refused;
   }
-  refused = admit_change(generation);
+  TreeDeed deed;
+  refused = take_up(generation, {RequestKind::write, {file}, {}, offset_bytes, from.size()}, deed);
   const DiskNumber disk = refused == 0 ? disk_of(file, refused) : DiskNumber{0};
   if (refused != 0) {
     return refused;
   }
   make_room(*there, end);
-  there->bytes.write(offset_bytes, from);
-  log_.add_write(disk, offset_bytes, from, false, log_.size());
+  enter_write(disk, offset_bytes, from, *there, deed);
   if (end > there->length_bytes) {
     add({.kind = ChangeKind::length, .object = file, .length_bytes = end});
   }
   there->changed = now();
   ++counters_.writes;
   counters_.written_bytes += from.size();
-  return 0;
+  return finish(deed);
 }
 
 int Tree::truncate(std::uint64_t generation, ObjectNumber file, std::uint64_t length_bytes) {
@@ -108,7 +109,8 @@ int Tree::truncate(std::uint64_t generation, ObjectNumber file, std::uint64_t le
   if (refused != 0 || there->length_bytes == length_bytes) {
     return refused;  // nothing to do is no request
   }
-  refused = admit_change(generation);
+  TreeDeed deed;
+  refused = take_up(generation, {RequestKind::truncate, {file}}, deed);
   const std::uint64_t before = there->length_bytes;
   const bool shrinks = length_bytes < before;
   const DiskNumber disk = refused == 0 && shrinks ? disk_of(file, refused) : DiskNumber{0};
@@ -117,11 +119,10 @@ int Tree::truncate(std::uint64_t generation, ObjectNumber file, std::uint64_t le
   }
   add({.kind = ChangeKind::length, .object = file, .length_bytes = length_bytes});
   if (shrinks) {
-    log_.add_discard(disk, length_bytes, before - length_bytes, log_.size());
-    there->bytes.write_zeros(length_bytes, before - length_bytes);
+    enter_discard(disk, length_bytes, before - length_bytes, *there);
   }
   there->changed = now();
-  return 0;
+  return finish(deed);
 }
 
 int Tree::punch(std::uint64_t generation,
@@ -134,17 +135,17 @@ int Tree::punch(std::uint64_t generation,
   if (refused != 0 || offset_bytes >= there->length_bytes || size_bytes == 0) {
     return refused;
   }
-  refused = admit_change(generation);
+  const std::uint64_t size = std::min(size_bytes, there->length_bytes - offset_bytes);
+  TreeDeed deed;
+  refused = take_up(generation, {RequestKind::discard, {file}, {}, offset_bytes, size}, deed);
   const DiskNumber disk = refused == 0 ? disk_of(file, refused) : DiskNumber{0};
   if (refused != 0) {
     return refused;
   }
-  const std::uint64_t size = std::min(size_bytes, there->length_bytes - offset_bytes);
-  log_.add_discard(disk, offset_bytes, size, log_.size());
-  there->bytes.write_zeros(offset_bytes, size);
+  enter_discard(disk, offset_bytes, size, *there);
   there->changed = now();
   ++counters_.writes;
-  return 0;
+  return finish(deed);
 }
 
 int Tree::sync(std::uint64_t generation, ObjectNumber object) {
@@ -152,21 +153,26 @@ int Tree::sync(std::uint64_t generation, ObjectNumber object) {
   int refused = admit(generation);
   const Object* const there = state_.find(object);
   refused = refused == 0 && there == nullptr ? ENOENT : refused;
-  refused = refused != 0 ? refused : admit_change(generation);
+  const bool directory = there != nullptr && there->kind == ObjectKind::directory;
+  TreeDeed deed;
+  const auto asked = [&] {
+    return TreeRequest{directory ? RequestKind::sync_directory : RequestKind::flush, {object}};
+  };
+  refused = refused != 0 ? refused : take_up(generation, asked(), deed);
   if (refused != 0) {
     return refused;
   }
-  if (there->kind == ObjectKind::directory) {
-    log_.add_mark(to_text({.kind = ChangeKind::sync, .object = object}));
+  if (directory) {
+    enter_mark(to_text({.kind = ChangeKind::sync, .object = object}), deed);
   } else {
     const DiskNumber disk = disk_of(object, refused);
     if (refused != 0) {
       return refused;
     }
-    log_.add_flush(disk, log_.size());
+    enter_flush(disk, deed);
   }
   ++counters_.flushes;
-  return 0;
+  return finish(deed);
 }
 
 void Tree::mark(std::string_view text) {
@@ -174,7 +180,10 @@ void Tree::mark(std::string_view text) {
   if (is_cut_) {
     return;
   }
-  log_.add_mark(text.starts_with(change_prefix) ? " " + std::string(text) : std::string(text));
+  enter_mark(text.starts_with(change_prefix) ? " " + std::string(text) : std::string(text), {});
+  if (faults_) {
+    faults_->mark(text);
+  }
   if (cut_mark_ && text.find(*cut_mark_) != std::string_view::npos) {
     is_cut_ = true;
   }
@@ -225,6 +234,8 @@ void Tree::power_on(TreeState tree) {
   base_ = tree;
   state_ = std::move(tree);
   log_.clear();
+  asked_.clear();
+  changes_.clear();
   disks_.clear();
   requests_until_cut_ = 0;
   cut_mark_.reset();

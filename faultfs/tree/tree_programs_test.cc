@@ -15,11 +15,12 @@ namespace {
 constexpr std::array<std::string_view, 8> paths = {
     "a", "d", "e", "d/a", "e/a", "d/e", "e/d", "d/e/a"};
 constexpr std::array<std::string_view, 3> promises = {"ordered", "journal", "loose"};
-constexpr std::array<std::string_view, 7> devices = {"ssd_512_volatile",
+constexpr std::array<std::string_view, 8> devices = {"ssd_512_volatile",
                                                      "ssd_512_volatile",
                                                      "ssd_4k_volatile",
                                                      "disk_512_write_through",
                                                      "ssd_4k_zeroing",
+                                                     "ssd_4k_foreign",
                                                      "disk_512_torn",
                                                      "ssd_512_lying_flush"};
 
