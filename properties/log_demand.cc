@@ -7,6 +7,7 @@
 // - a header update writes a head, and a body that was in the head once more; a purge one document;
 // - an operation counts whole from its beginning, an upload that was open when the put began counts
 //   whole as written after it, and one that was given up counts as if it had been finished;
+// - where there are several logs, an operation counts for the one that has its key;
 // - at the wrap less than a document stays unused, and a lap may hold two wraps' leftovers.
 //
 // A put is certainly there while that is less than the data area, and while fewer documents were
@@ -31,7 +32,7 @@ constexpr std::uint64_t metadata_bytes_max = 400;
 }  // namespace
 
 LogDemand::LogDemand(const scenarios::TargetConfig& config, const scenarios::LogGeometry& geometry)
-    : config_(config), geometry_(geometry) {}
+    : config_(config), geometry_(geometry), totals_(geometry.logs) {}
 
 LogDemand::Cost LogDemand::cost_of(const Operation& operation) const {
   const std::uint64_t overhead = geometry_.fragment_overhead_bytes;
@@ -61,15 +62,19 @@ void LogDemand::begin(const Operation& operation) {
     geometry_ = scenarios::log_geometry(config_, unit).value_or(scenarios::LogGeometry{});
     return;
   }
-  const Cost own = cost_of(operation);
-  Cost before = total_;
-  for (const Begun& each : begun_) {
-    before.bytes -= each.open ? each.own.bytes : 0;
-    before.rows -= each.open ? each.own.rows : 0;
+  const std::size_t log = geometry_.log_of(operation.key);
+  if (log >= totals_.size()) {
+    totals_.resize(log + 1);
   }
-  begun_.push_back({operation.number, before, own, operation.kind == OperationKind::put});
-  total_.bytes += own.bytes;
-  total_.rows += own.rows;
+  const Cost own = cost_of(operation);
+  Cost before = totals_[log];
+  for (const Begun& each : begun_) {
+    before.bytes -= each.open && each.log == log ? each.own.bytes : 0;
+    before.rows -= each.open && each.log == log ? each.own.rows : 0;
+  }
+  begun_.push_back({operation.number, log, before, own, operation.kind == OperationKind::put});
+  totals_[log].bytes += own.bytes;
+  totals_[log].rows += own.rows;
 }
 
 void LogDemand::end(const Operation& operation) {
@@ -85,8 +90,9 @@ bool LogDemand::holds(scenarios::PutNumber put) const {
     return false;
   }
   const std::uint64_t unused = 2 * (geometry_.fragment_bytes + geometry_.fragment_overhead_bytes);
-  return total_.bytes - at->before.bytes + unused <= geometry_.data_bytes &&
-         total_.rows - at->before.rows <= geometry_.rows;
+  const Cost& total = totals_[at->log];
+  return total.bytes - at->before.bytes + unused <= geometry_.data_bytes &&
+         total.rows - at->before.rows <= geometry_.rows;
 }
 
 std::optional<LogDemand> log_demand_at(const scenarios::Recording& recording,

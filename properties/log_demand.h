@@ -9,7 +9,8 @@
 
 namespace properties {
 
-/// How much a store that is one circular log has had to write since each put began. Counts more
+/// How much a store that is one circular log, or several, has had to write since each put began to
+/// the log of its key. Counts more
 /// rather than less. The rules are at the head of log_demand.cc.
 class LogDemand {
  public:
@@ -26,6 +27,7 @@ class LogDemand {
   };
   struct Begun {
     scenarios::PutNumber put = 0;
+    std::size_t log = 0;
     Cost before;  ///< written before it began, for certain
     Cost own;
     bool open = true;
@@ -34,7 +36,7 @@ class LogDemand {
 
   scenarios::TargetConfig config_;
   scenarios::LogGeometry geometry_;
-  Cost total_;
+  std::vector<Cost> totals_;  ///< of each log
   std::vector<Begun> begun_;
 };
 

@@ -60,6 +60,32 @@ TEST(LogDemand, AnOpenUploadCountsAsWrittenLater) {
   EXPECT_FALSE(demand.holds(2));
 }
 
+/// Each stripe comes round by itself: what goes to another one presses nothing out of this.
+TEST(LogDemand, OfSeveralLogsThatOfTheKeyCounts) {
+  scenarios::TargetConfig config = cyclone();
+  config.stripes = config.volumes = 2;
+  const auto logs = scenarios::log_geometry(config).value();
+  ASSERT_EQ(logs.logs, 4U);
+  const auto key_of = [&logs](bool same) {
+    scenarios::Key key = 1;
+    while ((logs.log_of(key) == logs.log_of(0)) != same) {
+      ++key;
+    }
+    return key;
+  };
+  for (const bool same : {false, true}) {
+    LogDemand demand{config, logs};
+    std::uint32_t number = 1;
+    for (std::uint64_t bytes = 0; bytes < 2 * logs.data_bytes; bytes += 20000, ++number) {
+      Operation operation = put(number, 20000);
+      operation.key = number == 1 ? 0 : key_of(same);
+      demand.begin(operation);
+      demand.end(operation);
+    }
+    EXPECT_EQ(demand.holds(1), !same);
+  }
+}
+
 TEST(LogDemand, ManySmallDocumentsFillTheDirectoryFirst) {
   LogDemand demand = fresh();
   const std::uint64_t rows = scenarios::log_geometry(cyclone())->rows;

@@ -13,6 +13,8 @@
 #include "runner/bench_search.h"
 #include "runner/campaign.h"
 #include "runner/device_bench.h"
+#include "runner/restart_bench.h"
+#include "runner/store_bench.h"
 
 namespace runner {
 namespace {
@@ -180,7 +182,8 @@ std::vector<std::string> bench_parts() {
   for (const auto& part : parts) {
     names.emplace_back(part.name);
   }
-  names.insert(names.end(), {"explore", "first", "device", std::string(other_programs)});
+  names.insert(names.end(),
+               {"explore", "first", "device", "restart", "stores", std::string(other_programs)});
   return names;
 }
 
@@ -199,8 +202,14 @@ int bench(const BenchOptions& options, std::ostream& out) {
   if (wants("device")) {
     code = std::max(code, bench_device({options.lazyfs, options.seconds}, out));
   }
+  if (wants("restart")) {
+    code = std::max(code, bench_restart(out));
+  }
+  if (wants("stores")) {
+    code = std::max(code, bench_stores(options.seconds, out));
+  }
   const auto searches = static_cast<std::size_t>(
-      std::ranges::count_if(std::array{"explore", "first", "device"}, wants));
+      std::ranges::count_if(std::array{"explore", "first", "device", "restart", "stores"}, wants));
   if (searches > 0 && options.parts.size() == searches) {
     return code;
   }

@@ -19,9 +19,10 @@ struct BenchOptions {
   std::filesystem::path lazyfs;      ///< device: LazyFS's program, to be measured beside
 };
 
-/// Part `device`: see device_bench.h. The others: measures crash states per second, every state
-/// fully judged, and prints a table with what limits each. A part that cannot run here is printed
-/// as undecided with the reason; exit code 3 then.
+/// Part `device`: see device_bench.h; `restart`: restart_bench.h; `stores`: store_bench.h. The
+/// others: measures crash states per second, every state fully judged, and prints a table with what
+/// limits each. A part that cannot run here is printed as undecided with the reason; exit code 3
+/// then.
 [[nodiscard]] int bench(const BenchOptions& options, std::ostream& out);
 
 }  // namespace runner

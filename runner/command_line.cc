@@ -50,11 +50,12 @@ void add_target_options(CLI::App& app, RunWords& words) {
       ->capture_default_str();
   app.add_option("--preset", config.preset, "hardened; rock: squid; cyclone: trafficserver")
       ->capture_default_str();
-  app.add_option(
-      "--without-gate", config.without_gates, "switch one gate of the engine off (repeatable)");
+  app.add_option("--without-gate", config.without_gates, "one gate of the engine off (repeatable)");
   app.add_option(
       "--allocator", config.allocator, "lowest_first, lifo, random (default: each in turn)");
   app.add_option("--policy", config.policy, "whole_entry, newest_complete (default: each in turn)");
+  app.add_option("--stripes", config.stripes, "cyclone: of each volume (1)");
+  app.add_option("--volumes", config.volumes, "cyclone: keys by their first digit (1)");
   app.add_flag("--shm", config.shared_memory, "cyclone: the directory is kept in shared memory");
   app.add_option("--slot", words.slot, "slot size, e.g. 16K (default: 4K and 16K in turn)");
   app.add_option("--disk", words.disk, "size of the storage, e.g. 1M");

@@ -10,6 +10,7 @@
 #include "runner/campaign.h"
 #include "runner/experiment.h"
 #include "runner/explorer.h"
+#include "runner/target_list.h"
 
 namespace runner {
 namespace {
@@ -27,14 +28,16 @@ std::vector<FailureCase> search(const std::string& preset,
                                 const std::vector<std::string>& without_gates,
                                 std::uint64_t states_max,
                                 const std::string& profile = {},
-                                bool shared_memory = false) {
+                                bool shared_memory = false,
+                                std::uint32_t stripes = 1) {
   std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
   const fs::path out = mkdtemp(name.data());
   CampaignOptions options;
   options.config.store = "cyclone";
   options.config.preset = preset;
   options.config.without_gates = without_gates;
-  options.config.disk_bytes = 256 << 10;
+  options.config.disk_bytes = (256ULL * stripes * stripes) << 10U;
+  options.config.stripes = options.config.volumes = stripes;
   options.config.shared_memory = shared_memory;
   options.seed = 0xc1c1;
   options.profile = profile;
@@ -64,6 +67,38 @@ TEST(Cyclone, HardenedHoldsWithSharedMemory) {
   const auto cases = search("hardened", {}, 8000, "", true);
   EXPECT_TRUE(cases.empty()) << cases.front().violation.property << ": "
                              << cases.front().violation.observed;
+}
+
+/// Two volumes of two stripes.
+TEST(Cyclone, HardenedHoldsWithSeveralStripes) {
+  for (const bool shared_memory : {false, true}) {
+    const auto cases = search("hardened", {}, 3000, "", shared_memory, 2);
+    EXPECT_TRUE(cases.empty()) << cases.front().violation.property << ": "
+                               << cases.front().violation.observed;
+  }
+  EXPECT_FALSE(search("hardened", {"durable_purge"}, 8000, "", false, 2).empty());
+}
+
+/// What `--report-gates` prints of a short campaign: every gate has refused, or it is told where
+/// else it is seen to.
+TEST(Cyclone, NoGateIsUnvisited) {
+  std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
+  CampaignOptions options;
+  options.config.store = "cyclone";
+  options.config.stripes = 2;
+  options.config.disk_bytes = 512 << 10;
+  options.config.shared_memory = true;
+  options.seed = 0xc1c2;
+  options.states_max = 9000;
+  options.states_per_history = 30;
+  options.jobs = 2;
+  options.out = mkdtemp(name.data());
+  const auto summary = run_campaign(options, {});
+  fs::remove_all(options.out);
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(summary->violated_states, 0U);
+  const std::string table = gate_table(options.config, *summary);
+  EXPECT_EQ(table.find("never seen to refuse"), std::string::npos) << table;
 }
 
 /// The reference attaches an image that a life without shared memory made stale: found by any

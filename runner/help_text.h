@@ -51,6 +51,8 @@ Examples
 Examples
   powercut bench memory --seconds 10 --jobs 1
   powercut bench explore                           crash states covered by each execution
+  powercut bench restart                           a cyclone of 64 GiB: attach against rebuild
+  powercut bench stores                            puts and gets of a cyclone on tmpfs, on a file
   powercut bench first                             Squid: executions up to the first wrong bytes)"},
 };
 

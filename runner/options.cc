@@ -114,6 +114,7 @@ void plan_commands(const CampaignOptions& options,
   generate.slot_bytes = plan.config.slot_bytes;
   generate.disk_bytes = plan.config.disk_bytes;
   generate.overwrites = options.overwrites;
+  generate.turn = plan.index;
   generate.power_cuts = options.explorer != "kills";
   if (traits.circle_bytes > 0) {
     generate.commands_max = circle_commands_max;

@@ -54,7 +54,9 @@ struct Situation {
   bool rebuilding = false;
   Key next_key = 0;  ///< for histories without overwrites
   std::uint64_t units_used = 0;
-  std::uint64_t bytes = 0;  ///< put so far
+  std::uint64_t bytes = 0;                 ///< put so far
+  bool shares = true, shares_next = true;  ///< the directory: this life, and the next
+  std::uint64_t accident = 0;              ///< which of them is next
 };
 
 template <typename Number>
@@ -270,11 +272,23 @@ void choose_cut(Command& command) {
   }
 }
 
-/// As often off, on or lost as an accident.
-std::string any_shared_word(bool accidents) {
+constexpr std::size_t plain_shared_words = 3;  // on, off, lost
+
+std::string next_accident(Situation& now) {
   const auto& words = shared_words();
-  const auto last = chance(1, 2) || !accidents ? 2 : words.size() - 1;
-  return std::string(words[between<std::size_t>(0, last)]);
+  const std::size_t accidents = words.size() - plain_shared_words;
+  return std::string(words[plain_shared_words + now.accident++ % accidents]);
+}
+
+/// As often off, on or lost as an accident. An accident happens to what a life leaves that keeps
+/// its directory in shared memory, so where none does the word is `on`.
+std::string any_shared_word(bool accidents, Situation& now) {
+  std::string word(shared_words()[between<std::size_t>(0, plain_shared_words - 1)]);
+  if (accidents && chance(1, 2)) {
+    word = now.shares ? next_accident(now) : "on";
+  }
+  now.shares_next = word == "on" || (word != "off" && now.shares_next);
+  return word;
 }
 
 /// A slot size beside the configured one, such that some slots fit the disk.
@@ -321,6 +335,7 @@ CommandKind choose_kind(const GenerateOptions& options, const Swarm& swarm, cons
 
 void note_restart(const Command& command, Situation& now) {
   now.open.clear();
+  now.shares = now.shares_next;
   now.rebuilding = command.kind == CommandKind::kill_sliced;
   if (command.kind == CommandKind::reformat) {
     now.stored.clear();
@@ -371,7 +386,7 @@ Command any_command(const GenerateOptions& options, const Swarm& swarm, Situatio
       command.size = between<std::uint64_t>(1, 3);
       break;
     case CommandKind::shm:
-      command.word = any_shared_word(swarm.accidents);
+      command.word = any_shared_word(swarm.accidents, now);
       break;
     case CommandKind::reformat:
       command.size = other_slot_bytes(options);
@@ -385,16 +400,38 @@ Command any_command(const GenerateOptions& options, const Swarm& swarm, Situatio
   return command;
 }
 
+/// A life that stores something and ends in order, and the accident whose turn it is.
+void begin_with_accident(const GenerateOptions& options,
+                         const Swarm& swarm,
+                         Situation& now,
+                         std::vector<Command>& commands) {
+  const std::uint32_t puts = between(1U, 4U);
+  for (std::uint32_t n = 0; n < puts; ++n) {
+    Command& put = commands.emplace_back();
+    put.kind = CommandKind::put;
+    choose_object(options, swarm, now, put);
+  }
+  Command& accident = commands.emplace_back();
+  accident.kind = CommandKind::shm;
+  accident.word = next_accident(now);
+  commands.emplace_back().kind = CommandKind::stop;
+  note_restart(commands.back(), now);
+}
+
 std::vector<Command> any_history(const GenerateOptions& options) {
   const Swarm swarm = choose_swarm(options);
   Situation now;
+  now.accident = options.turn;
   std::vector<Command> commands;
+  if (swarm.accidents) {
+    begin_with_accident(options, swarm, now, commands);
+  }
   for (std::uint32_t i = 0; i < swarm.commands; ++i) {
     if (swarm.lap_bytes > 0 && now.bytes > swarm.lap_bytes) {
       break;
     }
     commands.push_back(any_command(options, swarm, now));
-    if (commands.back().kind == CommandKind::shm && chance(2, 3)) {
+    if (commands.back().kind == CommandKind::shm && chance(5, 6)) {
       // An accident shows only where a life has ended in order.
       commands.emplace_back().kind = CommandKind::stop;
       note_restart(commands.back(), now);

@@ -19,11 +19,15 @@ struct GenerateOptions {
   std::uint32_t commands_max = 24;
   bool overwrites = true;  ///< false: every put has a key of its own (the control)
   bool power_cuts = true;  ///< false: no power cut inside the history
+  /// Which history of a campaign this is: accidents to shared memory are taken in turn, so that a
+  /// campaign has each of them.
+  std::uint64_t turn = 0;
 };
 
-/// A history drawn with RapidCheck's generators from `seed` alone. Swarm: kinds of commands and of
-/// sizes (equal, random, 1–13 slots) are switched off per seed. Always legal for the traits, every
-/// prefix and every subsequence runs too (a `more` without a `begin` does nothing).
+/// A history drawn with RapidCheck's generators from `seed` (and `turn`) alone. Swarm: kinds of
+/// commands and of sizes (equal, random, 1–13 slots) are switched off per seed. Always legal for
+/// the traits, every prefix and every subsequence runs too (a `more` without a `begin` does
+/// nothing).
 [[nodiscard]] std::vector<Command> generate(std::uint64_t seed, const GenerateOptions& options);
 
 /// A hand-written scenario.

@@ -14,7 +14,7 @@ enum class WriteMode {
 };
 
 /// The seam under every store: a fixed-size disk of five requests. Requests run to completion;
-/// one thread at a time. Errors are `Trouble::device`.
+/// one thread at a time, unless `takes_many`. Errors are `Trouble::device`.
 class Device {
  public:
   virtual ~Device() = default;
@@ -26,6 +26,9 @@ class Device {
   /// Makes every write that completed before the call durable.
   [[nodiscard]] virtual Status flush() = 0;
   [[nodiscard]] virtual Status discard(std::uint64_t offset_bytes, std::uint64_t size_bytes) = 0;
+
+  /// True where several threads may make requests at the same time.
+  [[nodiscard]] virtual bool takes_many() const { return false; }
 
   // What reading costs, for whoever reads much in order. A device that says nothing is right, too.
   /// Everything in [offset, result) is known to read as zeros without reading it (a hole of a

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <system_error>
 
@@ -67,6 +68,7 @@ class FileDevice final : public Device {
     has_holes_ = false;  // neither block devices nor every file system can tell
     return offset_bytes;
   }
+  [[nodiscard]] bool takes_many() const override { return true; }
   [[nodiscard]] std::uint32_t cheap_read_bytes() const override { return 131072; }
 
   [[nodiscard]] Status write(std::uint64_t offset_bytes,
@@ -138,7 +140,7 @@ class FileDevice final : public Device {
   std::uint64_t size_bytes_;
   std::filesystem::path file_;
   bool writable_;
-  bool has_holes_ = true;  // until the file says that it cannot tell
+  std::atomic<bool> has_holes_ = true;  // until the file says that it cannot tell
 };
 
 Result<std::uint64_t> disk_size(int descriptor, const std::filesystem::path& file) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/base/result.h"
+#include "engine/cyclone/division.h"
 #include "engine/cyclone/geometry.h"
 #include "engine/cyclone/validate.h"
 
@@ -47,6 +48,10 @@ enum class Recovery {
 
 struct Config {
   Layout layout;
+  Division division;
+  /// Stripes that are opened, recovered and closed at the same time, where the device takes several
+  /// requests at once; one after another elsewhere, whatever this says.
+  std::uint32_t threads = 1;
   std::uint64_t seed = 0;              ///< nonces and fragment keys; must differ between starts
   std::vector<std::string> gates_off;  ///< names that `check_gate` accepts
   Recovery recovery = Recovery::roll_forward;

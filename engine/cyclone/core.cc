@@ -1,5 +1,8 @@
 #include "engine/cyclone/core.h"
 
+#include <algorithm>
+#include <new>
+
 #include "engine/cyclone/fields.h"
 
 namespace engine::cyclone {
@@ -9,9 +12,13 @@ constexpr std::size_t page_bytes = 4096;
 
 }  // namespace
 
-PageBuffer::PageBuffer(std::size_t bytes) : memory_(bytes + page_bytes), size_(bytes) {
-  const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
-  begin_ = memory_.data() + (round_up(address, page_bytes) - address);
+PageBuffer::PageBuffer(std::size_t bytes)
+    : begin_(static_cast<std::byte*>(
+          std::aligned_alloc(page_bytes, round_up(std::max<std::size_t>(bytes, 1), page_bytes)))),
+      size_(bytes) {
+  if (!begin_) {
+    throw std::bad_alloc();
+  }
 }
 
 Core::Core(block::Device& target,

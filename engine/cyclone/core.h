@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -19,15 +21,18 @@ struct Counters {
   std::uint64_t syncs = 0, failed_syncs = 0, document_reads = 0;
 };
 
-/// Memory that starts at a page, as direct I/O wants it.
+/// Memory that starts at a page, as direct I/O wants it. What is in it before it is written is
+/// anybody's: large buffers cost nothing until they are used.
 class PageBuffer {
  public:
   explicit PageBuffer(std::size_t bytes);
-  [[nodiscard]] std::span<std::byte> bytes() { return {begin_, size_}; }
+  [[nodiscard]] std::span<std::byte> bytes() { return {begin_.get(), size_}; }
 
  private:
-  std::vector<std::byte> memory_;
-  std::byte* begin_ = nullptr;
+  struct Free {
+    void operator()(std::byte* bytes) const { std::free(bytes); }
+  };
+  std::unique_ptr<std::byte, Free> begin_;
   std::size_t size_ = 0;
 };
 

@@ -1,13 +1,12 @@
-// The store on one span: its header, and one stripe over the rest. The live directory is on the
-// heap, or in shared memory, where the next life may find it (restart/).
+// The store on one span: its header, and stripes over the rest. Each stripe's live directory is on
+// the heap, or in shared memory, where the next life may find it (restart/).
 //
 // An opening, in this order:
 //
 //   1. shared memory: the control segment's gates; the clean mark is taken back
 //   2. the span header is read: which instance, and how many lives were there?
-//   3. the stripe's image is asked for. It is that of the life before only where its binding is
-//   what
-//      the disk says: instance, number of lives, serials and cursor of the newest copy
+//   3. each stripe's image is asked for. It is that of the life before only where its binding is
+//      what the disk says: instance, number of lives, serials and cursor of the newest copy
 //   4. the new life is counted in the span header, durably
 //   5. an attached image goes through the structural validator; it is the directory then. Every
 //      other one is loaded from the disk's copies
@@ -18,12 +17,20 @@
 // shared memory switched off and is killed before it syncs anything; life 9 finds the image of life
 // 7, clean, and a disk that counts 8.
 //
-// An end, in this order: the stripe is closed (everything durable, the copy on the disk is the
-// image in memory), then it is gone, and nobody can write the image any more; then the image is
-// sealed, and last comes the clean mark. Where the device refused something in this life, the image
-// is marked untrusted before.
+// Stripes are independent of each other: one whose image is refused is loaded from the disk while
+// the others attach theirs. Steps 3 and 5 take several of them at a time where the device takes
+// several requests; recovery by `tick` goes through them in order, one slice at a time, and those
+// that are done serve.
+//
+// An end, in this order: every stripe is closed (everything durable, the copy on the disk is the
+// image in memory), then it is gone, and nobody can write the image any more; then the images are
+// sealed, and last comes the clean mark. Where the device refused something to a stripe in this
+// life, its image is marked untrusted before.
+#include <algorithm>
+
 #include <fmt/format.h>
 
+#include "engine/base/parallel.h"
 #include "engine/cyclone/shared_format.h"
 #include "engine/cyclone/span_header.h"
 #include "engine/cyclone/store.h"
@@ -32,9 +39,42 @@
 namespace engine::cyclone {
 namespace {
 
+constexpr unsigned upload_stripe_bits = 8;
+static_assert(stripe_count_max <= 1U << upload_stripe_bits);
+constexpr std::uint64_t stripe_seeds = 1000;  // parts of a seed from here on are the stripes'
+
+/// One stripe, and the memory its directory is in.
+struct Part {
+  StripeGeometry geometry;
+  std::string identity;
+  std::optional<restart::StripeImage> image;
+  std::unique_ptr<Stripe> stripe;  // in the image; gone once it is closed
+  bool attached = false;
+  Stats last_stats;  // of a stripe that is gone
+};
+
+void add(RecoveryReport& sum, const RecoveryReport& more) {
+  sum.finished = sum.finished && more.finished;
+  sum.units_total += more.units_total;
+  sum.scanned += more.scanned;
+  sum.empty += more.empty;
+  sum.loaded += more.loaded;
+  sum.refused += more.refused;
+  sum.superseded += more.superseded;
+  sum.entries += more.entries;
+  sum.ticks += more.ticks;
+}
+
+void add(std::map<std::string, std::uint64_t>& sum,
+         const std::map<std::string, std::uint64_t>& more) {
+  for (const auto& [name, count] : more) {
+    sum[name] += count;
+  }
+}
+
 restart::StartRequest start_request(const Config& config,
                                     const SharedDirectory& shared,
-                                    const StripeGeometry& geometry) {
+                                    std::uint64_t span_bytes) {
   restart::StartRequest request;
   request.config = shared.config;
   request.config.enabled = shared.config.enabled && shared.memory != nullptr;
@@ -44,8 +84,10 @@ restart::StartRequest start_request(const Config& config,
     }
   }
   if (request.config.enabled) {
-    request.spans = {
-        {shared.identity, geometry.end / store_block_bytes, geometry.begin, geometry.sector_bytes}};
+    request.spans = {{shared.identity,
+                      span_bytes / store_block_bytes,
+                      span_reserved_bytes,
+                      config.layout.sector_bytes}};
     request.format_facts = shared_format_facts();
   }
   return request;
@@ -55,89 +97,118 @@ class CycloneStore final : public Store {
  public:
   CycloneStore(block::Device& device,
                const Config& config,
-               const StripeGeometry& geometry,
+               const std::vector<StripePlace>& places,
                const SharedDirectory& shared,
                bool read_only)
       : device_(device),
         config_(config),
-        geometry_(geometry),
-        identity_(fmt::format("{} {}:{}", shared.identity, geometry.begin, geometry.end)),
+        threads_(device.takes_many() ? config.threads : 1),
+        placement_(places, config.division),
+        parts_(places.size()),
         read_only_(read_only),
         restart_(shared.memory != nullptr ? *shared.memory : restart::posix_shared_memory(),
-                 start_request(config, shared, geometry),
-                 shared.log) {}
+                 start_request(config, shared, device.size_bytes()),
+                 shared.log) {
+    for (std::size_t n = 0; n < places.size(); ++n) {
+      const StripeGeometry& geometry = places[n].geometry;
+      parts_[n].geometry = geometry;
+      parts_[n].identity = fmt::format("{} {}:{}", shared.identity, geometry.begin, geometry.end);
+    }
+  }
 
   [[nodiscard]] Status open();
 
   [[nodiscard]] Result<UploadId> begin_put(std::string_view key,
                                            std::string_view header,
                                            std::uint64_t body_bytes) override {
-    const Status may = may_change();
-    return may ? stripe_->uploads().begin(key, header, body_bytes) : tl::unexpected(may.error());
+    const std::size_t at = placement_.stripe_of(key);
+    const Status may = may_change(parts_[at]);
+    if (!may) {
+      return tl::unexpected(may.error());
+    }
+    const auto upload = parts_[at].stripe->uploads().begin(key, header, body_bytes);
+    return upload ? Result<UploadId>((*upload << upload_stripe_bits) | at) : upload;
   }
   [[nodiscard]] Status append(UploadId upload, std::span<const std::byte> bytes) override {
-    const Status may = may_change();
-    return may ? stripe_->uploads().append(upload, bytes) : may;
+    return change(upload,
+                  [bytes](Uploads& of, UploadId number) { return of.append(number, bytes); });
   }
   [[nodiscard]] Status commit(UploadId upload) override {
-    const Status may = may_change();
-    return may ? stripe_->uploads().commit(upload) : may;
+    return change(upload, [](Uploads& of, UploadId number) { return of.commit(number); });
   }
   [[nodiscard]] Status abort(UploadId upload) override {
-    const Status may = may_change();
-    return may ? stripe_->uploads().abort(upload) : may;
+    return change(upload, [](Uploads& of, UploadId number) { return of.abort(number); });
   }
   [[nodiscard]] Status get(std::string_view key, ByteRange range, GetReply& reply) override {
-    return stripe_ ? stripe_->reader().get(key, range, reply) : gone();
+    const Part& part = part_of(key);
+    return part.stripe ? part.stripe->reader().get(key, range, reply) : gone();
   }
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override {
-    const Status may = may_change();
-    return may ? stripe_->uploads().update_header(key, header) : tl::unexpected(may.error());
+    Part& part = part_of(key);
+    const Status may = may_change(part);
+    return may ? part.stripe->uploads().update_header(key, header) : tl::unexpected(may.error());
   }
   [[nodiscard]] Result<bool> purge(std::string_view key) override {
-    const Status may = may_change();
-    return may ? stripe_->uploads().purge(key) : tl::unexpected(may.error());
+    Part& part = part_of(key);
+    const Status may = may_change(part);
+    return may ? part.stripe->uploads().purge(key) : tl::unexpected(may.error());
   }
   [[nodiscard]] Status sync() override {
-    const Status may = may_change();
-    return may ? stripe_->sync() : may;
+    return each([this](Part& part) {
+      const Status may = may_change(part);
+      return may ? part.stripe->sync() : may;
+    });
   }
-  [[nodiscard]] Result<bool> tick() override {
-    return stripe_ ? stripe_->tick() : tl::unexpected(gone().error());
-  }
+  [[nodiscard]] Result<bool> tick() override;
   [[nodiscard]] Status close() override;
-  [[nodiscard]] Inspection inspect() const override {
-    return stripe_ ? stripe_->inspect() : Inspection();
-  }
+  [[nodiscard]] Inspection inspect() const override;
   [[nodiscard]] Stats stats() const override;
 
  private:
   [[nodiscard]] static Status gone() { return fail(Trouble::gone, "the store is closed"); }
-  /// A change needs the cursor, so recovery is finished first.
-  [[nodiscard]] Status may_change() {
-    if (!stripe_) {
+  [[nodiscard]] Part& part_of(std::string_view key) { return parts_[placement_.stripe_of(key)]; }
+  /// A change needs the cursor, so the stripe's recovery is finished first.
+  [[nodiscard]] Status may_change(const Part& part) const {
+    if (!part.stripe) {
       return gone();
     }
     return read_only_ ? fail(Trouble::invalid, "the store is open for inspection only")
-                      : stripe_->finish_recovery();
+                      : part.stripe->finish_recovery();
   }
+  template <typename Change>
+  [[nodiscard]] Status change(UploadId upload, const Change& make) {
+    const std::size_t at = upload & ((1U << upload_stripe_bits) - 1);
+    if (at >= parts_.size()) {
+      return fail(Trouble::gone, fmt::format("there is no upload {}", upload));
+    }
+    const Status may = may_change(parts_[at]);
+    return may ? make(parts_[at].stripe->uploads(), upload >> upload_stripe_bits) : may;
+  }
+  /// Does `work` with every stripe, also behind one where it fails; the first failure counts.
+  template <typename Work>
+  [[nodiscard]] Status each(const Work& work) {
+    std::vector<Status> done(parts_.size());
+    for_each_of(parts_.size(), threads_, [&](std::size_t n) { done[n] = work(parts_[n]); });
+    const auto failed =
+        std::find_if(done.begin(), done.end(), [](const Status& one) { return !one.has_value(); });
+    return failed == done.end() ? Status{} : *failed;
+  }
+  [[nodiscard]] Result<bool> tick_all();
+  [[nodiscard]] SpanHeader fresh_header(const std::optional<SpanHeader>& found, Gates& gates) const;
   [[nodiscard]] Status begin(const std::optional<SpanHeader>& found, Gates& gates);
-  [[nodiscard]] Status take_image(const restart::Binding& disk);
+  [[nodiscard]] Status take_image(Part& part, const Instance& instance, bool ours);
   /// False: its structure is not a directory's.
-  [[nodiscard]] bool accept_image(const Instance& instance);
+  [[nodiscard]] static bool accept_image(Part& part, const Instance& instance);
   [[nodiscard]] restart::Binding binding(const ImageHeader& header) const;
 
   block::Device& device_;
   Config config_;
-  StripeGeometry geometry_;
-  std::string identity_;
+  std::size_t threads_;
+  Placement placement_;
+  std::vector<Part> parts_;
   bool read_only_;
   restart::FastRestart restart_;
-  std::optional<restart::StripeImage> image_;
-  std::unique_ptr<Stripe> stripe_;  // in the image; gone once it is closed
   std::uint64_t life_ = 0;
-  bool attached_ = false;
-  Stats last_stats_;
 };
 
 restart::Binding CycloneStore::binding(const ImageHeader& header) const {
@@ -149,72 +220,82 @@ restart::Binding CycloneStore::binding(const ImageHeader& header) const {
           header.write_pos};
 }
 
-Status CycloneStore::take_image(const restart::Binding& disk) {
-  auto image = restart_.take(identity_, geometry_.copy_bytes, disk);
+Status CycloneStore::take_image(Part& part, const Instance& instance, bool ours) {
+  restart::Binding disk;
+  if (ours && restart_.mode() == restart::Mode::attaching) {
+    const auto newest = newest_header(device_, part.geometry, instance, Gates(config_.gates_off));
+    disk = newest ? binding(*newest) : disk;
+  }
+  auto image = restart_.take(part.identity, part.geometry.copy_bytes, disk);
   if (!image) {
     return tl::unexpected(image.error());
   }
-  image_.emplace(std::move(*image));
-  stripe_ = std::make_unique<Stripe>(device_, config_, geometry_, image_->bytes(), read_only_);
+  part.image.emplace(std::move(*image));
+  Config config = config_;
+  const auto number = static_cast<std::size_t>(&part - parts_.data());
+  config.seed = number == 0 ? config.seed : mix(config.seed, stripe_seeds + number);
+  part.stripe =
+      std::make_unique<Stripe>(device_, config, part.geometry, part.image->bytes(), read_only_);
   return {};
 }
 
-bool CycloneStore::accept_image(const Instance& instance) {
-  Gates& gates = stripe_->core().gates;
-  const auto fault = validate_image(image_->bytes(), geometry_, gates.image_checks());
+bool CycloneStore::accept_image(Part& part, const Instance& instance) {
+  Gates& gates = part.stripe->core().gates;
+  const auto fault = validate_image(part.image->bytes(), part.geometry, gates.image_checks());
   if (fault) {
     gates.refuse(fault->check);
-    image_->refuse_structure(fmt::format("{}: {}", image_check_name(fault->check), fault->text));
+    part.image->refuse_structure(
+        fmt::format("{}: {}", image_check_name(fault->check), fault->text));
     return false;
   }
-  stripe_->attach(instance);
-  attached_ = true;
+  part.stripe->attach(instance);
+  part.attached = true;
   return true;
+}
+
+SpanHeader CycloneStore::fresh_header(const std::optional<SpanHeader>& found, Gates& gates) const {
+  Random random(mix(config_.seed, 1));
+  SpanHeader header;
+  header.span_bytes = device_.size_bytes();
+  header.serial = found ? found->serial : 0;
+  header.instance.low = random.next();
+  header.instance.high = random.next();
+  header.layout = config_.layout;
+  header.division = config_.division;
+  if (found) {
+    gates.refuse(Gate::span_header);
+  }
+  return header;
 }
 
 /// A clear goes in an order that is safe at every cut: the new instance is durable first.
 Status CycloneStore::begin(const std::optional<SpanHeader>& found, Gates& gates) {
-  const bool ours =
-      found && found->span_bytes == device_.size_bytes() && found->layout == config_.layout;
-  SpanHeader header;
-  if (ours) {
-    header = *found;
-  } else {
-    Random random(mix(config_.seed, 1));
-    header.span_bytes = device_.size_bytes();
-    header.serial = found ? found->serial : 0;
-    header.instance.low = random.next();
-    header.instance.high = random.next();
-    header.layout = config_.layout;
-    if (found) {
-      gates.refuse(Gate::span_header);
-    }
-  }
+  const bool ours = found && found->span_bytes == device_.size_bytes() &&
+                    found->layout == config_.layout && found->division == config_.division;
+  SpanHeader header = ours ? *found : fresh_header(found, gates);
   life_ = header.life;
-  restart::Binding disk;
-  if (ours && restart_.mode() == restart::Mode::attaching) {
-    const auto newest =
-        newest_header(device_, geometry_, header.instance, Gates(config_.gates_off));
-    disk = newest ? binding(*newest) : disk;
-  }
-  Status done = take_image(disk);
-  if (done) {
-    stripe_->core().gates.add(gates);
-  }
-  if (done && read_only_) {
-    return stripe_->recover(header.instance);
-  }
-  ++header.serial;
-  header.life = ++life_;
-  done = done ? write_span(device_, header) : done;
+  Status done = each([&](Part& part) { return take_image(part, header.instance, ours); });
   if (!done) {
     return done;
   }
-  if (!ours) {
-    return stripe_->clear(header.instance);
+  parts_.front().stripe->core().gates.add(gates);
+  if (read_only_) {
+    return each([&](Part& part) { return part.stripe->recover(header.instance); });
   }
-  return image_->attached() && accept_image(header.instance) ? done
-                                                             : stripe_->recover(header.instance);
+  ++header.serial;
+  header.life = ++life_;
+  done = write_span(device_, header);
+  if (!done) {
+    return done;
+  }
+  return each([&](Part& part) {
+    if (!ours) {
+      return part.stripe->clear(header.instance);
+    }
+    return part.image->attached() && accept_image(part, header.instance)
+               ? Status{}
+               : part.stripe->recover(header.instance);
+  });
 }
 
 Status CycloneStore::open() {
@@ -229,47 +310,136 @@ Status CycloneStore::open() {
   return begun;
 }
 
+Result<bool> CycloneStore::tick_all() {
+  std::vector<Stripe*> busy;
+  for (const Part& part : parts_) {
+    if (part.stripe->has_work()) {
+      busy.push_back(part.stripe.get());
+    }
+  }
+  std::vector<Result<bool>> ticked(busy.size(), false);
+  for_each_of(busy.size(), threads_, [&](std::size_t n) { ticked[n] = busy[n]->tick(); });
+  bool more = false;
+  for (const Result<bool>& one : ticked) {
+    if (!one) {
+      return one;
+    }
+    more = more || *one;
+  }
+  return more;
+}
+
+/// One slice of the first stripe that has something to do; of every one where the device takes
+/// several requests. Recovery comes before directory syncs.
+Result<bool> CycloneStore::tick() {
+  if (!parts_.front().stripe) {
+    return tl::unexpected(gone().error());
+  }
+  if (threads_ > 1) {
+    return tick_all();
+  }
+  const auto next = [this](bool recovering) {
+    return std::find_if(parts_.begin(), parts_.end(), [recovering](const Part& part) {
+      return recovering ? part.stripe->core().recovering : part.stripe->has_work();
+    });
+  };
+  auto part = next(true);
+  part = part == parts_.end() ? next(false) : part;
+  if (part == parts_.end()) {
+    return false;
+  }
+  const auto ticked = part->stripe->tick();
+  return ticked ? Result<bool>(*ticked || next(true) != parts_.end() || next(false) != parts_.end())
+                : ticked;
+}
+
 Status CycloneStore::close() {
-  if (!stripe_) {
+  if (!parts_.front().stripe) {
     return {};
   }
-  if (read_only_) {
-    last_stats_ = stripe_->stats();
-    stripe_.reset();
-    return {};
-  }
-  const Status done = stripe_->close();
-  const Core& core = stripe_->core();
-  if (!done || core.counters.failed_writes > 0 || core.counters.failed_syncs > 0) {
-    image_->distrust("the device refused something in this life");
-  }
-  const restart::Binding disk = binding(core.header);
-  last_stats_ = stripe_->stats();
-  stripe_.reset();
+  std::vector<std::optional<restart::SealedImage>> images(parts_.size());
+  const Status done = each([&](Part& part) {
+    const Status closed = read_only_ ? Status{} : part.stripe->close();
+    const Core& core = part.stripe->core();
+    const bool refused =
+        !closed || core.counters.failed_writes > 0 || core.counters.failed_syncs > 0;
+    const restart::Binding disk = binding(core.header);
+    part.last_stats = part.stripe->stats();
+    part.stripe.reset();
+    if (!read_only_) {
+      if (refused) {
+        part.image->distrust("the device refused something in this life");
+      }
+      images[static_cast<std::size_t>(&part - parts_.data())] = std::move(*part.image).seal(disk);
+      part.image.reset();
+    }
+    return closed;
+  });
   std::vector<restart::SealedImage> sealed;
-  sealed.push_back(std::move(*image_).seal(disk));
-  image_.reset();
-  static_cast<void>(restart_.mark_clean(std::move(sealed)));
+  for (auto& image : images) {
+    if (image) {
+      sealed.push_back(std::move(*image));
+    }
+  }
+  if (!read_only_) {
+    static_cast<void>(restart_.mark_clean(std::move(sealed)));
+  }
   return done;
 }
 
+/// The stripes' rows one after another.
+Inspection CycloneStore::inspect() const {
+  Inspection all;
+  for (const Part& part : parts_) {
+    if (!part.stripe) {
+      continue;
+    }
+    Inspection view = part.stripe->inspect();
+    if (all.units.empty()) {
+      all = std::move(view);
+      continue;
+    }
+    const auto first_unit = static_cast<std::uint32_t>(all.units.size());
+    for (UnitUse& unit : view.units) {
+      const bool owned = unit.kind == UnitUse::Kind::entry && unit.entry != UINT64_MAX;
+      unit.entry += owned ? all.entries.size() : 0;
+      all.units.push_back(unit);
+    }
+    for (EntryUse& entry : view.entries) {
+      for (std::uint32_t& unit : entry.units) {
+        unit += first_unit;
+      }
+      all.entries.push_back(std::move(entry));
+    }
+  }
+  return all;
+}
+
 Stats CycloneStore::stats() const {
-  Stats stats = stripe_ ? stripe_->stats() : last_stats_;
-  stats.refusals.merge(restart_.refusals());
-  stats.counters.merge(restart_.counters());
-  stats.counters["attached"] = attached_ ? 1 : 0;
-  return stats;
+  Stats sum;
+  sum.recovery.finished = true;
+  for (const Part& part : parts_) {
+    const Stats more = part.stripe ? part.stripe->stats() : part.last_stats;
+    add(sum.refusals, more.refusals);
+    add(sum.counters, more.counters);
+    add(sum.recovery, more.recovery);
+    sum.counters["attached"] += part.attached ? 1 : 0;
+  }
+  sum.refusals.merge(restart_.refusals());
+  sum.counters.merge(restart_.counters());
+  sum.counters["stripes"] = parts_.size();
+  return sum;
 }
 
 Result<std::unique_ptr<Store>> make_store(block::Device& device,
                                           const Config& config,
                                           const SharedDirectory& shared,
                                           bool read_only) {
-  const auto geometry = geometry_of_disk(device.size_bytes(), config.layout);
-  if (!geometry) {
-    return tl::unexpected(geometry.error());
+  const auto places = divide(device.size_bytes(), config.layout, config.division);
+  if (!places) {
+    return tl::unexpected(places.error());
   }
-  auto store = std::make_unique<CycloneStore>(device, config, *geometry, shared, read_only);
+  auto store = std::make_unique<CycloneStore>(device, config, *places, shared, read_only);
   const Status opened = store->open();
   if (!opened) {
     return tl::unexpected(opened.error());
@@ -280,13 +450,8 @@ Result<std::unique_ptr<Store>> make_store(block::Device& device,
 }  // namespace
 
 Result<StripeGeometry> geometry_of_disk(std::uint64_t bytes, const Layout& layout) {
-  if (bytes < span_reserved_bytes + stripe_bytes_min) {
-    return fail(Trouble::invalid,
-                fmt::format("a disk of {} bytes is too small; allowed: from {}",
-                            bytes,
-                            span_reserved_bytes + stripe_bytes_min));
-  }
-  return make_geometry(span_reserved_bytes, bytes - span_reserved_bytes, layout);
+  const auto places = divide(bytes, layout, Division{});
+  return places ? Result<StripeGeometry>(places->front().geometry) : tl::unexpected(places.error());
 }
 
 Result<std::unique_ptr<Store>> open_store(block::Device& device,
@@ -299,18 +464,21 @@ Result<std::unique_ptr<Store>> open_for_inspection(block::Device& device, const 
   return make_store(device, config, {}, true);
 }
 
-Result<Layout> layout_of(block::Device& device) {
+Status adopt_span(block::Device& device, Config& config) {
   Gates gates({});
   bool blank = false;
   const auto header = read_span(device, gates, blank);
   if (!header || !*header) {
     return fail(Trouble::invalid, "the disk has no span header of a cyclone store");
   }
-  return (*header)->layout;
+  config.layout = (*header)->layout;
+  config.division = (*header)->division;
+  return {};
 }
 
 bool is_span(block::Device& device) {
-  return layout_of(device).has_value();
+  Config ignored;
+  return adopt_span(device, ignored).has_value();
 }
 
 }  // namespace engine::cyclone

@@ -24,7 +24,7 @@
 namespace engine::cyclone {
 
 inline constexpr std::uint32_t image_magic = 0xF1D0F00D;
-inline constexpr std::uint16_t version_major = 24, version_minor = 4;
+inline constexpr std::uint16_t version_major = 24, version_minor = 5;
 /// Majors that this build reads. Everything else is cleared, never interpreted.
 inline constexpr std::uint16_t version_major_min = 24, version_major_max = 24;
 

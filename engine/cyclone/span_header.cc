@@ -11,17 +11,59 @@
 namespace engine::cyclone {
 namespace {
 
-constexpr std::size_t at_life = 64, at_checksum = 88;
+constexpr std::size_t at_stripes = 56, at_volumes = 60, at_rules_bytes = 62, at_life = 64,
+                      at_rows = 128, row_span_bytes = 8,
+                      at_rules = at_rows + stripe_count_max * row_span_bytes,
+                      at_checksum = store_block_bytes - sizeof(std::uint64_t);
+static_assert(at_rules + hosting_bytes_max <= at_checksum);
 
 std::uint64_t checksum_of(std::span<const std::byte> block) {
   return XXH3_64bits(block.data(), at_checksum);
+}
+
+void encode_division(const Division& division, std::span<std::byte> block) {
+  const std::string rules = division.hosting.to_text();
+  store(block, at_stripes, division.stripes);
+  store(block, at_volumes, static_cast<std::uint16_t>(division.volumes.size()));
+  store(block, at_rules_bytes, static_cast<std::uint16_t>(rules.size()));
+  std::size_t at = at_rows;
+  for (const VolumeShare& share : division.volumes) {
+    store(block, at, std::uint32_t{share.tag});
+    store(block, at + 4, share.weight);
+    at += row_span_bytes;
+  }
+  const auto text = std::as_bytes(std::span(rules));
+  std::copy(text.begin(), text.end(), block.begin() + at_rules);
+}
+
+std::optional<Division> decode_division(std::span<const std::byte> block) {
+  Division division;
+  division.stripes = load<std::uint32_t>(block, at_stripes);
+  const std::size_t volumes = load<std::uint16_t>(block, at_volumes);
+  const std::size_t rules_bytes = load<std::uint16_t>(block, at_rules_bytes);
+  if (volumes > stripe_count_max || rules_bytes > hosting_bytes_max) {
+    return std::nullopt;
+  }
+  const auto text = block.subspan(at_rules, rules_bytes);
+  const auto hosting = volumes::Hosting::parse(
+      std::string_view(reinterpret_cast<const char*>(text.data()), text.size()));
+  if (!hosting) {
+    return std::nullopt;
+  }
+  division.hosting = *hosting;
+  division.volumes.clear();
+  for (std::size_t at = at_rows; at < at_rows + volumes * row_span_bytes; at += row_span_bytes) {
+    division.volumes.push_back({static_cast<volumes::VolumeTag>(load<std::uint32_t>(block, at)),
+                                load<std::uint32_t>(block, at + 4)});
+  }
+  return division;
 }
 
 }  // namespace
 
 bool SpanHeader::operator==(const SpanHeader& other) const {
   return span_bytes == other.span_bytes && serial == other.serial && life == other.life &&
-         instance == other.instance && layout == other.layout && volume == other.volume;
+         instance == other.instance && layout == other.layout && division == other.division;
 }
 
 void encode_span(const SpanHeader& header, std::span<std::byte> block) {
@@ -37,7 +79,7 @@ void encode_span(const SpanHeader& header, std::span<std::byte> block) {
   store(block, 44, header.layout.sector_bytes);
   store(block, 48, header.layout.aggregation_bytes);
   store(block, 52, header.layout.fragment_bytes);
-  store(block, 56, header.volume);
+  encode_division(header.division, block);
   store(block, at_life, header.life);
   store(block, at_checksum, checksum_of(block));
 }
@@ -59,8 +101,12 @@ std::optional<SpanHeader> decode_span(std::span<const std::byte> block, bool che
   header.layout.sector_bytes = load<std::uint32_t>(block, 44);
   header.layout.aggregation_bytes = load<std::uint32_t>(block, 48);
   header.layout.fragment_bytes = load<std::uint32_t>(block, 52);
-  header.volume = load<std::uint32_t>(block, 56);
   header.life = load<std::uint64_t>(block, at_life);
+  const auto division = decode_division(block);
+  if (!division) {
+    return std::nullopt;
+  }
+  header.division = *division;
   return header;
 }
 

@@ -1,8 +1,17 @@
 #pragma once
 
 /// A span is one device. Its first 16 KiB hold the span header twice, at 0 and at 8192, written in
-/// turn: serial, the layout of its stripe, the stripe's instance and the number of its lives,
-/// behind a checksum. A write that is torn or lost leaves the other copy whole.
+/// turn: serial, how it is cut into stripes (layout, volumes, hosting rules), their instance and
+/// the number of their lives, behind a checksum. A write that is torn or lost leaves the other copy
+/// whole.
+///
+///     0    magic u32, version u16 u16, span bytes u64, serial u64, instance u64 x 2
+///     40   average object, sector, aggregation, fragment u32 x 4
+///     56   stripes of each volume u32, volumes u16, bytes of hosting rules u16
+///     64   lives u64
+///     128  for each volume: tag u32, weight u32
+///     1152 hosting rules, text
+///     8184 checksum u64 of everything before
 ///
 /// Every opening but those for inspection counts the lives up by one, durably, before it does
 /// anything else: so a directory that was kept elsewhere (restart/) can tell that the disk was
@@ -28,7 +37,7 @@ struct SpanHeader {
   std::uint64_t life = 0;  ///< openings so far, of this instance
   Instance instance;
   Layout layout;  ///< as configured, zeros for "by the stripe's size"
-  std::uint32_t volume = 1;
+  Division division;
   [[nodiscard]] bool operator==(const SpanHeader&) const;
 };
 

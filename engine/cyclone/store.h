@@ -17,20 +17,23 @@ struct SharedDirectory {
   restart::Log log;                         ///< one line for every gate that refuses
 };
 
-/// Opens the store on `device`, which outlives it. A blank disk, and one of another format or
-/// layout, is cleared. Where the life before ended with `close` and left its directory in `shared`,
-/// and every gate lets it pass, that is the directory; else it is loaded from the disk, and
-/// recovery goes on with `tick`; until it is over every get is a miss. Error: the disk is too
-/// small, or the device refuses.
+/// Opens the store on `device`, which outlives it. A blank disk, and one of another format, layout
+/// or division, is cleared. Each stripe by itself: where the life before ended with `close` and
+/// left its directory in `shared`, and every gate lets it pass, that is the directory; else it is
+/// loaded from the disk, and recovery goes on with `tick`; until it is over every get of its keys
+/// is a miss, while stripes that are ready serve. Error: the disk is too small, or the device
+/// refuses.
 [[nodiscard]] Result<std::unique_ptr<Store>> open_store(block::Device& device,
                                                         const Config& config,
                                                         const SharedDirectory& shared = {});
 /// For inspection: writes nothing.
 [[nodiscard]] Result<std::unique_ptr<Store>> open_for_inspection(block::Device& device,
                                                                  const Config& config);
-/// The layout that the disk's span header names; none where it has no valid one.
-[[nodiscard]] Result<Layout> layout_of(block::Device& device);
-/// Where everything lies on a disk of `bytes`. Error: it is too small, or the layout is impossible.
+/// Sets layout and division of `config` to those that the disk's span header names. Error: it has
+/// no valid one, and `config` is as it was.
+[[nodiscard]] Status adopt_span(block::Device& device, Config& config);
+/// Where everything lies on a disk of `bytes` that is one stripe (`divide` for others). Error: it
+/// is too small, or the layout is impossible.
 [[nodiscard]] Result<StripeGeometry> geometry_of_disk(std::uint64_t bytes, const Layout& layout);
 /// True where the disk begins with a span header of this engine.
 [[nodiscard]] bool is_span(block::Device& device);

@@ -35,6 +35,10 @@ class Stripe {
   [[nodiscard]] Status sync();
   /// One slice of recovery, or one write of a directory sync. True while there is more to do.
   [[nodiscard]] Result<bool> tick();
+  /// True where `tick` has something to do.
+  [[nodiscard]] bool has_work() const {
+    return core_.recovering || (!read_only_ && sync_.under_way());
+  }
   /// What must be over before anything is changed.
   [[nodiscard]] Status finish_recovery();
   /// Open uploads are given up, everything is durable, and the live image is sealed.

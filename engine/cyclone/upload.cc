@@ -121,7 +121,8 @@ Status Uploads::append(UploadId id, std::span<const std::byte> bytes) {
     }
     const std::size_t part =
         std::min<std::size_t>(bytes.size(), fragment_content() - upload.buffer.size());
-    upload.buffer.insert(upload.buffer.end(), bytes.begin(), bytes.begin() + part);
+    const auto taken = bytes.first(part);
+    upload.buffer.insert(upload.buffer.end(), taken.begin(), taken.end());
     bytes = bytes.subspan(part);
   }
   return {};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <string>
 
 #include "engine/cyclone/directory.h"
@@ -46,6 +47,15 @@ cyclone::Config config_of(std::uint8_t gates) {
           cyclone::image_check_name(static_cast<cyclone::ImageCheck>(check)));
     }
   }
+  return config;
+}
+
+cyclone::Config striped(cyclone::Config config) {
+  config.division.volumes = cyclone::parse_volumes("1:3,2:2").value();
+  config.division.stripes = 2;
+  config.division.hosting =
+      volumes::Hosting::parse("hostname=* volume=1\nprefix=k1 volume=2\ndomain=x.com volume=2\n")
+          .value();
   return config;
 }
 
@@ -98,6 +108,12 @@ struct Seeded {
     prefix = restart::frame_prefix(shared.config.name_prefix).value();
     control = read(memory, restart::control_name(prefix));
     image = read(memory, restart::image_name(prefix, 0));
+    cyclone::TestDisk wide(4 * disk_bytes);
+    auto several = cyclone::open_store(wide, striped(config_of(0))).value();
+    for (std::size_t n = 0; n < 3 * object_count; ++n) {
+      put(*several, key_name(n % object_count), n, 300 + 1700 * (n % 7));
+    }
+    four = wide.now;
   }
   static Bytes read(restart::SharedMemory& memory, const std::string& name) {
     const auto object = memory.open(name, restart::Access::read_only).value();
@@ -105,7 +121,7 @@ struct Seeded {
         object->map(object->size_bytes().value(), restart::Access::read_only).value();
     return {mapping->bytes().begin(), mapping->bytes().end()};
   }
-  Bytes running, stopped, control, image;
+  Bytes running, stopped, control, image, four;
   std::string prefix;
 };
 
@@ -141,13 +157,28 @@ void edit(View edits, std::span<std::byte> bytes) {
   }
 }
 
-void decode_span(View rest) {
+void decode_span(std::uint8_t gates, View rest) {
   Bytes block(cyclone::store_block_bytes);
-  std::copy_n(rest.begin(), std::min(rest.size(), block.size()), block.begin());
+  if ((gates & 1U) != 0) {
+    const auto newer = seeded().four.begin() + cyclone::store_block_bytes;
+    std::copy_n(newer, block.size(), block.begin());
+    edit(rest, block);
+  } else {
+    std::copy_n(rest.begin(), std::min(rest.size(), block.size()), block.begin());
+  }
   for (const bool checked : {true, false}) {
-    if (const auto header = cyclone::decode_span(block, checked)) {
-      static_cast<void>(
-          cyclone::geometry_of_disk(header->span_bytes % (1ULL << 30U), header->layout));
+    const auto header = cyclone::decode_span(block, checked);
+    const auto places =
+        header
+            ? cyclone::divide(header->span_bytes % (1ULL << 40U), header->layout, header->division)
+            : fail(Trouble::invalid, "no header");
+    if (places) {
+      const cyclone::Placement placement(*places, header->division);
+      for (const char* key : {"k1", "o http://x.com/a", ""}) {
+        if (placement.stripe_of(key) >= places->size()) {
+          std::abort();
+        }
+      }
     }
   }
 }
@@ -193,14 +224,14 @@ void use_image(std::uint8_t gates, View rest) {
   static_cast<void>(directory.erase_if([](const cyclone::Row& row) { return row.head; }));
 }
 
-void use_disk(std::uint8_t gates, View rest, bool reseal) {
+void use_disk(const cyclone::Config& config, const Bytes& seed, View rest, bool reseal) {
   cyclone::TestDisk disk(0);
-  disk.now = seeded().running;
+  disk.now = seed;
   edit(rest, disk.now);
-  const cyclone::Config config = config_of(gates);
-  if (reseal) {
-    const auto geometry = cyclone::geometry_of_disk(disk_bytes, config.layout).value();
-    for (unsigned copy = 0; copy < 2; ++copy) {
+  const auto places = cyclone::divide(seed.size(), config.layout, config.division).value();
+  for (const cyclone::StripePlace& place : places) {
+    for (unsigned copy = 0; reseal && copy < 2; ++copy) {
+      const cyclone::StripeGeometry& geometry = place.geometry;
       cyclone::seal(std::span(disk.now).subspan(geometry.copy_begin(copy), geometry.copy_bytes),
                     geometry);
     }
@@ -262,14 +293,20 @@ void run_one(std::span<const std::byte> input) {
   const View rest = input.subspan(2);
   switch (static_cast<Part>(std::to_integer<unsigned>(input[0]) % part_count)) {
     case Part::span_header:
-      return decode_span(rest);
+      return decode_span(gates, rest);
     case Part::document:
       return decode_document(rest);
     case Part::image:
       return use_image(gates, rest);
     case Part::disk:
     case Part::resealed:
-      return use_disk(gates, rest, std::to_integer<unsigned>(input[0]) % part_count == 4);
+      return use_disk(config_of(gates),
+                      seeded().running,
+                      rest,
+                      std::to_integer<unsigned>(input[0]) % part_count ==
+                          static_cast<unsigned>(Part::resealed));
+    case Part::stripes:
+      return use_disk(striped(config_of(gates)), seeded().four, rest, true);
     case Part::control:
       return start_with(gates, rest, true);
     case Part::shared:

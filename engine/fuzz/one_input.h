@@ -16,15 +16,16 @@
 namespace engine::fuzz {
 
 enum class Part : std::uint8_t {
-  span_header,  ///< decoded as it is
+  span_header,  ///< decoded as it is, or edits of a real one; what passes is laid out
   document,     ///< decoded as it is, header and vector
   image,        ///< edits of a directory: validated; what passes is searched and changed
   disk,         ///< edits of a whole disk: opened, recovered, used, opened again
   resealed,     ///< the same, and the copies' checksums are made to fit
   control,      ///< edits of the control segment: the next life starts
   shared,       ///< edits of the image beside it
+  stripes,      ///< edits of a disk of four stripes, whose copies' checksums are made to fit
 };
-inline constexpr unsigned part_count = 7;
+inline constexpr unsigned part_count = 8;
 
 void run_one(std::span<const std::byte> input);
 

@@ -65,11 +65,10 @@ Result<Opened> open_cyclone(std::unique_ptr<block::Device> device, block::OpenMo
   StoreWords words;
   words.store = "cyclone";
   auto config = make_cyclone_config(words);
-  const auto layout = cyclone::layout_of(*device);
-  if (!config || !layout) {
-    return tl::unexpected(config ? layout.error() : config.error());
+  const Status adopted = config ? cyclone::adopt_span(*device, *config) : Status{};
+  if (!config || !adopted) {
+    return tl::unexpected(config ? adopted.error() : config.error());
   }
-  config->layout = *layout;
   auto store = mode == block::OpenMode::read_only ? cyclone::open_for_inspection(*device, *config)
                                                   : cyclone::open_store(*device, *config);
   if (!store) {

@@ -41,6 +41,15 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
   serve->add_option("--allocator", line.words.allocator, "lowest_first, lifo, random");
   serve->add_option("--policy", line.words.policy, "whole_entry, newest_complete");
   serve->add_option("--seed", line.words.seed, "for ids and the random allocator; never twice");
+  serve->add_option(
+      "--stripes", line.words.stripes, "cyclone: stripes of each volume (the disk's, or 1)");
+  serve->add_option("--volumes", line.words.volumes, "cyclone: tags and weights, as 1:60,2:40");
+  serve->add_option("--hosting",
+                    line.words.hosting,
+                    "cyclone: which keys a volume has, as \"domain=example.com volume=2\"; "
+                    "repeatable; one must be \"hostname=* volume=N\"");
+  serve->add_option(
+      "--threads", line.words.threads, "cyclone: stripes recovered at a time (all processors)");
   serve->add_option("--shm",
                     line.words.shm,
                     "cyclone: directory in shared memory; enabled=1, name_prefix=WORD, "

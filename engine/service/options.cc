@@ -2,10 +2,13 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <thread>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "engine/block/file_device.h"
 #include "engine/cyclone/store.h"
@@ -117,6 +120,60 @@ Result<rock::Config> make_config(const StoreWords& words) {
   return config;
 }
 
+namespace {
+
+Result<std::uint32_t> read_count(const std::string& word, std::string_view what) {
+  std::uint64_t count = 0;
+  if (!read_number(word, count) || count == 0 || count > cyclone::stripe_count_max) {
+    return fail(
+        Trouble::invalid,
+        fmt::format(
+            "'{}' is not a number of {}; allowed: 1 to {}", word, what, cyclone::stripe_count_max));
+  }
+  return static_cast<std::uint32_t>(count);
+}
+
+bool names_division(const StoreWords& words) {
+  return !words.stripes.empty() || !words.volumes.empty() || !words.hosting.empty();
+}
+
+Status read_division(const StoreWords& words, cyclone::Config& config) {
+  cyclone::Division& division = config.division;
+  if (!words.stripes.empty()) {
+    const auto stripes = read_count(words.stripes, "stripes");
+    if (!stripes) {
+      return tl::unexpected(stripes.error());
+    }
+    division.stripes = *stripes;
+  }
+  if (!words.volumes.empty()) {
+    const auto volumes = cyclone::parse_volumes(words.volumes);
+    if (!volumes) {
+      return tl::unexpected(volumes.error());
+    }
+    division.volumes = *volumes;
+    division.hosting = volumes::Hosting(volumes->front().tag);
+  }
+  if (!words.hosting.empty()) {
+    const auto rules = volumes::Hosting::parse(fmt::format("{}", fmt::join(words.hosting, "\n")));
+    if (!rules) {
+      return tl::unexpected(rules.error());
+    }
+    division.hosting = *rules;
+  }
+  const auto threads =
+      words.threads.empty()
+          ? Result<std::uint32_t>(std::max(1U, std::thread::hardware_concurrency()))
+          : read_count(words.threads, "threads");
+  if (!threads) {
+    return tl::unexpected(threads.error());
+  }
+  config.threads = *threads;
+  return {};
+}
+
+}  // namespace
+
 Result<cyclone::Config> make_cyclone_config(const StoreWords& words) {
   auto config = cyclone::find_preset(words.preset);
   if (!config) {
@@ -136,6 +193,9 @@ Result<cyclone::Config> make_cyclone_config(const StoreWords& words) {
     }
     config->layout.average_object_bytes = *slot_bytes / 2;
     config->recovery_slice_bytes = *slot_bytes;
+  }
+  if (const Status divided = read_division(words, *config); !divided) {
+    return tl::unexpected(divided.error());
   }
   if (!words.allocator.empty() || !words.policy.empty()) {
     return fail(Trouble::invalid,
@@ -182,6 +242,10 @@ Status check_words(const StoreWords& words) {
   if (!words.shm.empty()) {
     return fail(Trouble::invalid, "--shm is for --store cyclone; a rock keeps no directory there");
   }
+  if (names_division(words) || !words.threads.empty()) {
+    return fail(Trouble::invalid,
+                "--stripes, --volumes, --hosting and --threads are for --store cyclone");
+  }
   const auto config = make_config(words);
   return config ? Status{} : tl::unexpected(config.error());
 }
@@ -195,8 +259,10 @@ Result<std::unique_ptr<Store>> open_configured(block::Device& device,
     if (!config) {
       return tl::unexpected(config.error());
     }
-    if (words.slot.empty()) {
-      config->layout = cyclone::layout_of(device).value_or(config->layout);
+    cyclone::Config found;
+    if ((words.slot.empty() || !names_division(words)) && cyclone::adopt_span(device, found)) {
+      config->layout = words.slot.empty() ? found.layout : config->layout;
+      config->division = names_division(words) ? config->division : found.division;
     }
     const auto shm = make_shm_config(words);
     if (!shm) {

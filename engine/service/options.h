@@ -26,6 +26,11 @@ struct StoreWords {
   std::string seed;               ///< empty: from the system
   bool reopens = false;           ///< clients may ask to open the store again
   bool forks = false;             ///< the socket asks for lives (lives.h)
+  /// cyclone: how the disk is cut; empty: as it is, one stripe where it is blank.
+  std::string stripes;               ///< of each volume
+  std::string volumes;               ///< "1:60,2:40"
+  std::vector<std::string> hosting;  ///< rules, one each
+  std::string threads;               ///< empty: one for each processor
   /// cyclone, the directory in shared memory: "enabled=1", "name_prefix=word", "use_hugepages=1",
   /// "purge_stale_on_start=1".
   std::vector<std::string> shm;

@@ -8,44 +8,39 @@
 #include "engine/base/random.h"
 
 namespace engine::volumes {
-namespace {
 
-struct Point {
-  std::uint64_t place = 0;
-  std::uint64_t identity = 0;  ///< so that equal places do not depend on the order of the stripes
-  std::uint16_t stripe = 0;
-};
-
-}  // namespace
-
-Assignment::Assignment(std::vector<StripeFacts> stripes) {
-  std::vector<Point> ring;
+Assignment::Assignment(const std::vector<StripeFacts>& stripes) {
   for (std::size_t stripe = 0; stripe < stripes.size(); ++stripe) {
     const std::string& identity = stripes[stripe].identity;
     const std::uint64_t seed = XXH3_64bits(identity.data(), identity.size());
     Random random(seed);
     const std::uint64_t points =
-        std::max<std::uint64_t>(stripes[stripe].size_bytes / bytes_per_point, 1);
+        std::max<std::uint64_t>(stripes[stripe].size_bytes / bytes_per_point, points_min);
     for (std::uint64_t n = 0; n < points; ++n) {
-      ring.push_back({random.next(), seed, static_cast<std::uint16_t>(stripe)});
+      ring_.push_back({random.next(), seed, static_cast<std::uint16_t>(stripe)});
     }
   }
-  if (ring.empty()) {
-    return;
-  }
-  std::sort(ring.begin(), ring.end(), [](const Point& a, const Point& b) {
+  std::sort(ring_.begin(), ring_.end(), [](const Point& a, const Point& b) {
     return std::tuple(a.place, a.identity) < std::tuple(b.place, b.identity);
   });
-  table_.resize(slots);
+}
+
+std::uint16_t Assignment::stripe_of_slot(std::size_t slot) const {
   constexpr std::uint64_t width = UINT64_MAX / slots;
-  std::size_t at = 0;
-  for (std::size_t slot = 0; slot < slots; ++slot) {
-    const std::uint64_t middle = slot * width + width / 2;
-    while (at < ring.size() && ring[at].place < middle) {
-      ++at;
-    }
-    table_[slot] = ring[at == ring.size() ? 0 : at].stripe;  // above the last one: the ring closes
+  const std::uint64_t middle = slot * width + width / 2;
+  const auto at = std::lower_bound(
+      ring_.begin(), ring_.end(), middle, [](const Point& point, std::uint64_t place) {
+        return point.place < place;
+      });
+  return at == ring_.end() ? ring_.front().stripe : at->stripe;  // above the last: the ring closes
+}
+
+std::vector<std::uint16_t> Assignment::table() const {
+  std::vector<std::uint16_t> table(ring_.empty() ? 0 : slots);
+  for (std::size_t slot = 0; slot < table.size(); ++slot) {
+    table[slot] = stripe_of_slot(slot);
   }
+  return table;
 }
 
 std::size_t Assignment::slot_of(std::string_view key) {
@@ -55,7 +50,7 @@ std::size_t Assignment::slot_of(std::string_view key) {
 }
 
 std::optional<std::size_t> Assignment::stripe_of(std::string_view key) const {
-  return table_.empty() ? std::nullopt : std::optional<std::size_t>(table_[slot_of(key)]);
+  return ring_.empty() ? std::nullopt : std::optional<std::size_t>(stripe_of_slot(slot_of(key)));
 }
 
 }  // namespace engine::volumes

@@ -26,9 +26,17 @@ std::string_view trimmed(std::string_view text) {
 tl::unexpected<Error> wrong(std::string_view line) {
   return fail(
       Trouble::invalid,
-      fmt::format("hosting rule '{}' is not understood; allowed: prefix=URL, hostname=NAME, "
-                  "hostname=* or domain=NAME, then volume=1 to 255",
+      fmt::format("hosting rule '{}' is not understood; allowed: prefix=URL, prefix=LETTERS, "
+                  "hostname=NAME, hostname=* or domain=NAME, then volume=1 to 255",
                   line));
+}
+
+/// How a key that is no URL may begin.
+bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char each) {
+    const bool letter = (each >= 'a' && each <= 'z') || (each >= 'A' && each <= 'Z');
+    return letter || (each >= '0' && each <= '9') || each == '-' || each == '_';
+  });
 }
 
 std::string lower(std::string_view text) {
@@ -62,7 +70,7 @@ Result<Hosting::Rule> Hosting::parse_rule(std::string_view line) {
   if (error != std::errc() || end != number.data() + number.size() || rule.volume == 0) {
     return wrong(line);
   }
-  if (kind == "prefix" && is_url(what)) {
+  if (kind == "prefix" && (is_url(what) || is_plain(what))) {
     rule.kind = Rule::Kind::prefix;
     rule.what = what;
   } else if ((kind == "hostname" || kind == "domain") && (what == "*" || !lower(what).empty())) {

@@ -20,8 +20,9 @@ using VolumeTag = std::uint8_t;
 ///     domain=example.com                 volume=2
 ///     hostname=*                         volume=1
 ///
-/// The longest prefix that fits decides, else the host name, else the longest domain, else the
-/// general rule `hostname=*`, which must be there, so that every object has a home.
+/// A prefix without "://" is one of keys that are no URLs. The longest prefix that fits decides,
+/// else the host name, else the longest domain, else the general rule `hostname=*`, which must be
+/// there, so that every object has a home.
 class Hosting {
  public:
   /// Every URL lives in `volume`.

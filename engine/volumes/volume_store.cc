@@ -207,7 +207,7 @@ Status VolumeStore::open(const std::vector<TaggedDisk>& disks, const OpenStore& 
       // As configured: a missing disk must not move the others' objects.
       stripes.push_back({disks[number].name, disks[number].share_bytes});
     }
-    volume.assignment = std::make_unique<Assignment>(std::move(stripes));
+    volume.assignment = std::make_unique<Assignment>(stripes);
   }
   for (std::size_t number = 0; number < disks.size(); ++number) {
     const TaggedDisk& disk = disks[number];

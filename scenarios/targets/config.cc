@@ -18,13 +18,15 @@ namespace {
 using faultfs::fail;
 using faultfs::size_text;
 
-constexpr std::array<std::string_view, 10> line_words = {"target",
+constexpr std::array<std::string_view, 12> line_words = {"target",
                                                          "store",
                                                          "preset",
                                                          "without-gate",
                                                          "allocator",
                                                          "policy",
                                                          "shared-memory",
+                                                         "stripes",
+                                                         "volumes",
                                                          "slot",
                                                          "disk",
                                                          "program"};
@@ -34,6 +36,7 @@ constexpr std::array<std::string_view, 4> targets = {"engine", "squid", "traffic
 constexpr std::uint64_t disk_bytes_max = 256U << 20U;  // every crash state is an image of it
 constexpr std::uint32_t slot_bytes_min = 1024, slot_bytes_max = 1U << 20U;
 constexpr std::uint64_t slots_min = 4;
+constexpr std::uint32_t cyclone_stripes_max = 64;
 constexpr std::uint64_t traffic_server_disk_bytes_min = 16 << 20;  // two of its largest writes
 
 /// Error unless `word` is one of `allowed`.
@@ -172,6 +175,12 @@ faultfs::Status read_word(std::string_view name, std::string_view word, TargetCo
     config.shared_memory = word == "on";
     return one_of("shared-memory", word, {"on", "off"});
   }
+  if (name == "stripes" || name == "volumes") {
+    std::uint64_t count = 0;
+    const faultfs::Status status = read_bytes(word, cyclone_stripes_max, count);
+    (name == "stripes" ? config.stripes : config.volumes) = static_cast<std::uint32_t>(count);
+    return status;
+  }
   if (name == "without-gate") {
     config.without_gates.emplace_back(word);
     return {};
@@ -218,6 +227,8 @@ std::string to_text(const TargetConfig& config) {
   if (config.shared_memory) {
     text += "shared-memory on\n";
   }
+  add("stripes", config.stripes, plain.stripes);
+  add("volumes", config.volumes, plain.volumes);
   add("slot", size_text(config.slot_bytes), size_text(plain.slot_bytes));
   add("disk", size_text(config.disk_bytes), size_text(plain.disk_bytes));
   add("program", config.program, plain.program);
@@ -283,8 +294,12 @@ faultfs::Status check(const TargetConfig& config) {
     return fail(fmt::format(
         "target '{}' is not known; allowed: {}", config.target, fmt::join(targets, ", ")));
   }
-  if (config.shared_memory && (config.target != "engine" || config.store != "cyclone")) {
+  const bool cyclone = config.target == "engine" && config.store == "cyclone";
+  if (config.shared_memory && !cyclone) {
     return fail("shared memory is for target engine with store cyclone");
+  }
+  if ((config.stripes != 1 || config.volumes != 1) && !cyclone) {
+    return fail("stripes and volumes are for target engine with store cyclone");
   }
   const faultfs::Status words =
       config.target == "engine" ? check_engine(config) : check_foreign(config);

@@ -20,6 +20,8 @@ struct TargetConfig {
   std::string allocator;                   ///< lowest_first, lifo, random; empty: the preset's
   std::string policy;                      ///< whole_entry, newest_complete; empty: the preset's
   bool shared_memory = false;  ///< cyclone: the directory is kept there from life to life
+  std::uint32_t stripes = 1;   ///< cyclone: of each volume
+  std::uint32_t volumes = 1;   ///< cyclone: equal ones; keys live where their first digit says
   std::uint32_t slot_bytes = 16384;
   std::uint64_t disk_bytes = 1 << 20;
   std::string program;  ///< path of the program; empty: found beside powercut or in PATH
@@ -28,8 +30,8 @@ struct TargetConfig {
 };
 
 /// Lines `target engine`, `store rock`, `preset …`, `without-gate …`, `allocator …`, `policy …`,
-/// `shared-memory on`, `slot …`, `disk …`, `program …`; only those that differ from the default,
-/// `target` always.
+/// `shared-memory on`, `stripes …`, `volumes …`, `slot …`, `disk …`, `program …`; only those that
+/// differ from the default, `target` always.
 [[nodiscard]] std::string to_text(const TargetConfig& config);
 /// True when the first word of `line` is one of those.
 [[nodiscard]] bool is_config_line(std::string_view line);

@@ -4,6 +4,9 @@
 #include <optional>
 #include <string>
 
+#include <fmt/format.h>
+
+#include "engine/cyclone/division.h"
 #include "engine/store.h"
 #include "scenarios/targets/shared_memory.h"
 #include "scenarios/targets/target.h"
@@ -51,6 +54,26 @@ class EngineHome {
   engine::cyclone::Layout layout;
   layout.average_object_bytes = slot_bytes / 2;
   return layout;
+}
+
+/// Volumes of equal size; keys live where their first digit says.
+[[nodiscard]] inline engine::cyclone::Division cyclone_division(const TargetConfig& config) {
+  engine::cyclone::Division division;
+  division.stripes = config.stripes;
+  if (config.volumes == 1) {
+    return division;
+  }
+  division.volumes.clear();
+  for (std::uint32_t n = 0; n < config.volumes; ++n) {
+    division.volumes.push_back({static_cast<engine::volumes::VolumeTag>(n + 1), 1});
+  }
+  std::string rules = "hostname=* volume=1\n";
+  constexpr std::uint32_t digits = 10;
+  for (std::uint32_t digit = 1; digit < digits; ++digit) {
+    rules += fmt::format("prefix=k{} volume={}\n", digit, 1 + digit % config.volumes);
+  }
+  division.hosting = engine::volumes::Hosting::parse(rules).value_or(division.hosting);
+  return division;
 }
 
 /// Slots per slice of a rebuild: few, so that a rebuild in slices has many places to be at.

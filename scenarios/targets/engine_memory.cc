@@ -93,6 +93,7 @@ engine::cyclone::Config cyclone_config(const TargetConfig& config,
   POWERCUT_CHECK(preset.has_value(), "preset {}", config.preset);
   engine::cyclone::Config cyclone = *preset;
   cyclone.layout = cyclone_layout(slot_bytes);
+  cyclone.division = cyclone_division(config);
   cyclone.recovery_slice_bytes = slot_bytes;
   cyclone.seed = seed;
   cyclone.gates_off.insert(

@@ -25,6 +25,24 @@ constexpr int answer_seconds_max = 20;
 constexpr int socket_in_child = 3;
 constexpr std::size_t log_tail_bytes = 4096;
 
+/// All that decides where an object lives and in which order stripes are written.
+void add_division(const engine::cyclone::Division& division, std::vector<std::string>& arguments) {
+  arguments.insert(arguments.end(),
+                   {"--threads", "1", "--stripes", std::to_string(division.stripes)});
+  if (division.volumes.size() == 1) {
+    return;
+  }
+  std::string volumes;
+  for (const engine::cyclone::VolumeShare& share : division.volumes) {
+    volumes += fmt::format("{}{}:{}", volumes.empty() ? "" : ",", share.tag, share.weight);
+  }
+  arguments.insert(arguments.end(), {"--volumes", volumes});
+  std::istringstream rules(division.hosting.to_text());
+  for (std::string rule; std::getline(rules, rule);) {
+    arguments.insert(arguments.end(), {"--hosting", rule});
+  }
+}
+
 std::vector<std::string> serve_arguments(const TargetConfig& config,
                                          const std::filesystem::path& disk,
                                          std::uint64_t seed,
@@ -58,6 +76,9 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
   }
   if (forks) {
     arguments.emplace_back("--forks");
+  }
+  if (config.store == "cyclone") {
+    add_division(cyclone_division(config), arguments);
   }
   for (const std::string& gate : config.without_gates) {
     add("--without-gate", gate);

@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "engine/cyclone/store.h"
 #include "engine/service/client.h"
 #include "engine/store.h"
 #include "scenarios/targets/engine_home.h"
@@ -293,10 +292,10 @@ Reply EngineTarget::stop() {
 }
 
 void EngineTarget::order_shared(std::string_view word) {
-  const auto geometry =
-      engine::cyclone::geometry_of_disk(config_.disk_bytes, cyclone_layout(slot_bytes_));
-  if (home_->shared() != nullptr && geometry) {
-    home_->shared()->order(word, *geometry);
+  const auto places = engine::cyclone::divide(
+      config_.disk_bytes, cyclone_layout(slot_bytes_), cyclone_division(config_));
+  if (home_->shared() != nullptr && places) {
+    home_->shared()->order(word, *places);
   }
 }
 

@@ -4,42 +4,54 @@
 
 #include "engine/cyclone/directory.h"
 #include "engine/cyclone/document.h"
-#include "engine/cyclone/span_header.h"
+#include "scenarios/targets/engine_home.h"
 
 namespace scenarios {
 
 namespace {
 
-engine::Result<engine::cyclone::StripeGeometry> cyclone_geometry(const TargetConfig& config,
-                                                                 std::uint32_t slot_bytes) {
-  engine::cyclone::Layout layout;
-  layout.average_object_bytes = slot_bytes / 2;
-  const std::uint64_t reserved = engine::cyclone::span_reserved_bytes;
-  return engine::cyclone::make_geometry(
-      reserved, config.disk_bytes - std::min(config.disk_bytes, reserved), layout);
+engine::Result<std::vector<engine::cyclone::StripePlace>> stripes_of(const TargetConfig& config,
+                                                                     std::uint32_t slot_bytes) {
+  return engine::cyclone::divide(
+      config.disk_bytes, cyclone_layout(slot_bytes), cyclone_division(config));
 }
 
 }  // namespace
+
+std::size_t LogGeometry::log_of(Key key) const {
+  return placement ? placement->stripe_of(key_name(key)) : 0;
+}
 
 std::optional<LogGeometry> log_geometry(const TargetConfig& config, std::uint32_t unit_bytes) {
   if (config.target != "engine" || config.store != "cyclone") {
     return std::nullopt;
   }
-  const auto stripe = cyclone_geometry(config, unit_bytes == 0 ? config.slot_bytes : unit_bytes);
-  if (!stripe) {
+  const auto places = stripes_of(config, unit_bytes == 0 ? config.slot_bytes : unit_bytes);
+  if (!places) {
     return std::nullopt;
   }
   LogGeometry log;
-  log.data_bytes = stripe->data_bytes();
-  log.fragment_bytes = stripe->fragment_bytes - engine::cyclone::document_header_bytes;
-  log.fragment_overhead_bytes = engine::cyclone::document_header_bytes + stripe->sector_bytes;
-  log.rows = 3 * stripe->buckets - engine::cyclone::Directory::eviction_batch(*stripe);
+  log.data_bytes = log.fragment_bytes = log.rows = UINT64_MAX;
+  for (const engine::cyclone::StripePlace& place : *places) {
+    const engine::cyclone::StripeGeometry& stripe = place.geometry;
+    const std::uint64_t rows =
+        3 * stripe.buckets - engine::cyclone::Directory::eviction_batch(stripe);
+    log.data_bytes = std::min(log.data_bytes, stripe.data_bytes());
+    log.fragment_bytes = std::min<std::uint64_t>(
+        log.fragment_bytes, stripe.fragment_bytes - engine::cyclone::document_header_bytes);
+    log.fragment_overhead_bytes = engine::cyclone::document_header_bytes + stripe.sector_bytes;
+    log.rows = std::min(log.rows, rows);
+  }
+  log.logs = places->size();
+  if (log.logs > 1) {
+    log.placement = std::make_shared<engine::cyclone::Placement>(*places, cyclone_division(config));
+  }
   return log;
 }
 
 faultfs::Status check_log(const TargetConfig& config) {
-  const auto stripe = cyclone_geometry(config, config.slot_bytes);
-  return stripe ? faultfs::Status{} : faultfs::fail(stripe.error().message);
+  const auto places = stripes_of(config, config.slot_bytes);
+  return places ? faultfs::Status{} : faultfs::fail(places.error().message);
 }
 
 }  // namespace scenarios

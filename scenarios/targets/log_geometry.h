@@ -1,18 +1,27 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
+#include "engine/cyclone/division.h"
+#include "scenarios/command.h"
 #include "scenarios/targets/config.h"
 
 namespace scenarios {
 
-/// A target whose storage is one circular log: it forgets what was written longest ago.
+/// A target whose storage is one or several circular logs: each forgets what was written to it
+/// longest ago. Of several the sizes are those of the smallest.
 struct LogGeometry {
   std::uint64_t data_bytes = 0;               ///< of one lap
   std::uint64_t fragment_bytes = 0;           ///< content of one document at most
   std::uint64_t fragment_overhead_bytes = 0;  ///< at most, of one document: header and rounding
   std::uint64_t rows = 0;  ///< documents that have a place in the directory, whatever their keys
+  std::size_t logs = 1;
+  std::shared_ptr<const engine::cyclone::Placement> placement;  ///< null: there is one log
+
+  /// Which of the logs has `key`.
+  [[nodiscard]] std::size_t log_of(Key key) const;
 };
 
 /// With units of `unit_bytes` (0: as configured). None for a target that is no log.

@@ -174,6 +174,18 @@ void change_image(SharedMemory& memory,
   });
 }
 
+/// Of the stripe whose directory `image` is; null where it is of none.
+const engine::cyclone::StripeGeometry* geometry_of(
+    Bytes image, const std::vector<engine::cyclone::StripePlace>& places) {
+  for (const engine::cyclone::StripePlace& place : places) {
+    if (image.size() == place.geometry.copy_bytes &&
+        engine::cyclone::load_header(image).stripe_begin == place.geometry.begin) {
+      return &place.geometry;
+    }
+  }
+  return nullptr;
+}
+
 void resize_object(SharedMemory& memory, const std::string& name, std::uint64_t size_bytes) {
   const auto object = memory.open(name, Access::read_write);
   if (object) {
@@ -223,8 +235,8 @@ std::string SharedGround::prefix_word() const {
                                    : prefix_word_;
 }
 
-void SharedGround::order(std::string_view word, const engine::cyclone::StripeGeometry& geometry) {
-  geometry_ = geometry;
+void SharedGround::order(std::string_view word, std::vector<engine::cyclone::StripePlace> places) {
+  places_ = std::move(places);
   if (word == "on" || word == "off") {
     ordered_on_ = word == "on";
   } else if (word == "purge_owner") {
@@ -250,14 +262,18 @@ void SharedGround::start_ended() {
   }
 }
 
-void SharedGround::remove_all() {
-  engine::restart::PurgeReport report;
-  const std::string control = engine::restart::control_name(prefix_);
+std::size_t SharedGround::images() const {
   std::size_t images = images_min;
   change_control(memory_, prefix_, false, [&images](const Control& found) {
     images = std::max<std::size_t>(images, found.frozen.rows_used);
   });
-  for (std::size_t slot = 0; slot < images; ++slot) {
+  return images;
+}
+
+void SharedGround::remove_all() {
+  const std::string control = engine::restart::control_name(prefix_);
+  const std::size_t count = images();
+  for (std::size_t slot = 0; slot < count; ++slot) {
     static_cast<void>(memory_.unlink(engine::restart::image_name(prefix_, slot)));
   }
   static_cast<void>(memory_.unlink(control));
@@ -294,8 +310,8 @@ void SharedGround::happen(const std::string& accident) {
     return;
   }
   const auto make_foreign = [this](Bytes bytes) {
-    if (geometry_ && bytes.size() == geometry_->copy_bytes) {
-      engine::cyclone::make_foreign(bytes, *geometry_);
+    if (const auto* geometry = geometry_of(bytes, places_)) {
+      engine::cyclone::make_foreign(bytes, *geometry);
     }
   };
   if (std::ranges::find(foreign, accident) != foreign.end()) {
@@ -320,10 +336,10 @@ void SharedGround::happen(const std::string& accident) {
     resize_object(memory_, engine::restart::image_name(prefix_, 0), 4096);
   } else if (accident == "image_digest") {
     change_image(memory_, prefix_, false, make_foreign);
-  } else if (const auto check = engine::cyclone::find_image_check(accident); check && geometry_) {
+  } else if (const auto check = engine::cyclone::find_image_check(accident)) {
     change_image(memory_, prefix_, true, [&](Bytes bytes) {
-      if (bytes.size() == geometry_->copy_bytes) {
-        static_cast<void>(engine::cyclone::make_wrong(*check, bytes, *geometry_));
+      if (const auto* geometry = geometry_of(bytes, places_)) {
+        static_cast<void>(engine::cyclone::make_wrong(*check, bytes, *geometry));
       }
     });
   }
@@ -331,14 +347,14 @@ void SharedGround::happen(const std::string& accident) {
 
 std::shared_ptr<const SharedState> SharedGround::save() {
   auto state = std::make_shared<SharedState>();
-  std::size_t images = images_min;
+  const std::size_t count = images();
   const auto keep = [&](const std::string& name) {
     change_object(memory_, name, [&](Bytes bytes) {
       state->objects.emplace(name, faultfs::Bytes(bytes.begin(), bytes.end()));
     });
   };
   keep(engine::restart::control_name(prefix_));
-  for (std::size_t slot = 0; slot < images; ++slot) {
+  for (std::size_t slot = 0; slot < count; ++slot) {
     keep(engine::restart::image_name(prefix_, slot));
   }
   state->refusal = refusal_;

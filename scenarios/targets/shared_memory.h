@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/cyclone/geometry.h"
+#include "engine/cyclone/division.h"
 #include "engine/restart/process_memory.h"
 #include "faultfs/base/bytes.h"
 
@@ -55,7 +55,8 @@ class SharedGround {
   [[nodiscard]] bool on() const { return on_; }
   /// How often a purge was refused because of a living owner, since this was last asked.
   [[nodiscard]] std::uint64_t take_purges_refused() { return std::exchange(purges_refused_, 0); }
-  void order(std::string_view word, const engine::cyclone::StripeGeometry& geometry);
+  /// `places`: the stripes of the life that runs.
+  void order(std::string_view word, std::vector<engine::cyclone::StripePlace> places);
   /// The life has ended: what was ordered happens.
   void life_ended();
   /// What the next start meets is over.
@@ -68,12 +69,14 @@ class SharedGround {
  private:
   void remove_all();
   void happen(const std::string& accident);
+  /// How many images are looked for.
+  [[nodiscard]] std::size_t images() const;
   void refuse(const std::string& accident);
 
   engine::restart::SharedMemory& memory_;
   engine::restart::ProcessMemory* refusing_;
   std::string prefix_word_, prefix_;
-  std::optional<engine::cyclone::StripeGeometry> geometry_;
+  std::vector<engine::cyclone::StripePlace> places_;
   bool on_ = true, ordered_on_ = true;
   std::vector<std::string> ordered_;
   std::string refusal_;
