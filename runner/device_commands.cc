@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
@@ -30,6 +31,7 @@
 #include "runner/loop_devices.h"
 #include "runner/sandbox.h"
 #include "runner/tree_commands.h"
+#include "runner/tree_explorer.h"
 #include "runner/words.h"
 
 namespace runner {
@@ -37,6 +39,8 @@ namespace {
 
 namespace fs = std::filesystem;
 enum ExitCode : int { done = 0, usage = 2, undecided = 3 };
+
+const std::string of_trees = "--import, --names, --profile, --fault, --record, --socket";
 
 struct MountWords {
   CLI::App* app = nullptr;
@@ -60,15 +64,17 @@ struct ExploreWords {
 void add_explore_options(ExploreWords& words) {
   auto& options = words.options;
   words.app
-      ->add_option("recording",
-                   options.recording,
-                   "a directory that `powercut mount --record` or `powercut ctl log record` wrote")
+      ->add_option(
+          "recording",
+          options.recording,
+          "a directory that `powercut mount --record`, `ctl log record` or, of a tree, `ctl "
+          "log save` wrote")
       ->required();
   words.app
       ->add_option("--check",
                    options.check,
                    "a shell command; {} is the disk of a crash state, or the directory of its "
-                   "disks. Exit code 0: fine, 125: cannot say, else: a violation")
+                   "disks, or the tree. Exit code 0: fine, 125: cannot say, else: a violation")
       ->required();
   words.app
       ->add_option(
@@ -174,12 +180,17 @@ int mount_directory_tree(const MountWords& words, std::ostream& out, std::ostrea
     return code;
   };
   if (!words.disks.empty()) {
-    return complain("--tree has no disks; allowed: --import, --names, --profile, --fault", usage);
+    return complain("--tree has no disks; allowed: " + of_trees, usage);
+  }
+  if (!words.exported.empty() || !words.log_memory.empty()) {
+    return complain("--export and --log-memory are for disks; allowed with --tree: " + of_trees,
+                    usage);
   }
   auto profile = faultfs::tree::find_tree_profile(words.profile, words.names);
   if (!profile) {
     return complain(profile.error().message, usage);
   }
+  const std::string record = words.record.empty() ? "" : fs::absolute(words.record).string();
   auto base =
       words.import.empty() ? faultfs::tree::TreeState() : faultfs::tree::import_tree(words.import);
   if (!base) {
@@ -223,7 +234,42 @@ int mount_directory_tree(const MountWords& words, std::ostream& out, std::ostrea
   out.flush();
   wait_for_end(directory, signals);
   forget_mount();
-  return done;
+  const auto kept =
+      record.empty() ? faultfs::Status() : faultfs::tree::save_recording(tree.recording(), record);
+  return kept ? done : complain(kept.error().message, undecided);
+}
+
+/// The recording of a tree is explored as `powercut tree` does it; of disks, by `explore_log`.
+int explore(const ExploreLogOptions& options, std::ostream& out, std::ostream& error) {
+  std::error_code missing;
+  if (!fs::exists(options.recording / "objects", missing)) {
+    return explore_log(options, out, error);
+  }
+  if (options.explorer != ExploreLogOptions().explorer) {
+    error << fmt::format("powercut: {} is the recording of a tree; allowed: --explorer mixed\n",
+                         options.recording.string());
+    return usage;
+  }
+  TreeRun run;
+  run.recording = fs::absolute(options.recording);
+  run.plan = options.plan.empty() ? options.plan : fs::absolute(options.plan);
+  run.out = fs::absolute(options.out);
+  run.seed = options.seed;
+  run.check_seconds = options.check_seconds;
+  run.points_max = static_cast<std::uint32_t>(
+      std::max<std::uint64_t>(2, options.states_max / run.states_per_point));
+  run.check = options.check;
+  for (std::size_t at = 0; (at = run.check.find("{}", at)) != std::string::npos;) {
+    run.check.replace(at, 2, "\"$POWERCUT_TREE\"");
+  }
+  auto recording = faultfs::tree::load_recording(run.recording);
+  if (!recording) {
+    error << "powercut: " << recording.error().message << "\n";
+    return usage;
+  }
+  run.profile = recording->profile;
+  run.profile_words = recording->profile.data.name;
+  return explore_tree(run, out, error);
 }
 
 /// At the end of a mount: what was recorded goes where the user wanted it.
@@ -394,7 +440,7 @@ std::function<int(std::ostream&, std::ostream&)> add_device_commands(CLI::App& a
   add_explore_options(*explore);
   return [mount, ctl, tree, explore, &app](std::ostream& out, std::ostream& error) {
     if (explore->app->parsed()) {
-      return explore_log(explore->options, out, error);
+      return runner::explore(explore->options, out, error);
     }
     if (app.got_subcommand("tree")) {
       return tree(out, error);

@@ -151,6 +151,48 @@ TEST_F(TreeVerb, HasFaultsWhileTheProgramRuns) {
   EXPECT_THAT(output_, HasSubstr("allowed on a tree: eio"));
 }
 
+TEST_F(TreeVerb, ExploresWhatAMountedTreeRecorded) {
+  const fs::path mount = directory_ / "mount";
+  const fs::path recording = directory_ / "recording";
+  fs::create_directory(mount);
+  const std::string program = POWERCUT_PROGRAM;
+  const std::string script = fmt::format(
+      "unset XDG_RUNTIME_DIR; {0} mount --tree {1} --record {2} --socket {3} & "
+      "until [ -e {1}/.powercut-marks ]; do sleep 0.05; done; cd {1} && echo old >log && sync log "
+      "&& "
+      "sync . && {4} && echo saved >.powercut-marks; cd /; kill $!; wait $!",
+      program,
+      mount.string(),
+      recording.string(),
+      (directory_ / "socket").string(),
+      "{0}");
+  const auto run = [&](const std::string& text) {
+    const fs::path output = directory_ / "output";
+    auto child = scenarios::Child::start(
+        {.program = "/bin/sh", .arguments = {"-c", text}, .output = output});
+    EXPECT_TRUE(child) << child.error().message;
+    const auto exit = (*child)->wait(120);
+    output_ = text_of(output);
+    return exit ? exit->code : -1;
+  };
+  const auto save = [&](const std::string& how) {
+    fs::remove_all(recording);
+    std::string text = script;
+    text.replace(text.find("{0}"), 3, how);
+    EXPECT_EQ(run(text), held) << output_;
+  };
+  const std::string explore =
+      fmt::format("{} explore {} --out {} --check 'grep -q saved || exit 0; grep -qx new {{}}/log'",
+                  program,
+                  recording.string(),
+                  (directory_ / "out").string());
+  save("echo new >t && sync t && mv t log && sync .");
+  EXPECT_EQ(run(explore), held) << output_;
+  save("echo new >t && mv t log");
+  EXPECT_EQ(run(explore), violated) << output_;
+  EXPECT_THAT(output_, ContainsRegex("rename t to log +lost"));
+}
+
 TEST_F(TreeVerb, CutsARunningProgram) {
   EXPECT_EQ(
       tree({"--live", "--run", "echo one >log; sync log; sync .; echo one", "--check", save_check}),
