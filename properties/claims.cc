@@ -16,6 +16,8 @@
 // program where the device is honest (it writes with O_DSYNC only, which such devices honour with
 // the cache on too); on one that lies, only that it comes up and goes on.
 //
+// The store in memory alone claims no lie and nothing of before: a restart finds it empty.
+//
 // Faults of the device (faultfs/faults) take claims away, whoever makes them; what is left still
 // holds. Never taken is what makes a cache a cache: no lie, the books in order, the process alive.
 // So the hardened engine serves no wrong byte under bit rot or a misdirected write.
@@ -95,6 +97,19 @@ constexpr std::array<std::string_view, 10> no_lies_and_the_disk_counts = {"no_ho
                                                                           "recovery_ends",
                                                                           "process_survives"};
 
+/// What is gone with the process cannot come back.
+constexpr std::array<std::string_view, 11> no_lies_and_no_past = {"no_hodgepodge",
+                                                                  "no_foreign_bytes",
+                                                                  "no_unfinished_object",
+                                                                  "no_partial_object",
+                                                                  "no_unwritten_bytes",
+                                                                  "no_garbage",
+                                                                  "no_wrong_length",
+                                                                  "purged_stays_purged",
+                                                                  "no_rollback",
+                                                                  "recovery_ends",
+                                                                  "process_survives"};
+
 constexpr std::array<std::string_view, 2> it_comes_up = {"recovery_ends", "process_survives"};
 
 struct Claim {
@@ -106,13 +121,14 @@ struct Claim {
 };
 
 /// The first row that fits counts.
-constexpr std::array<Claim, 8> claims = {{
+constexpr std::array<Claim, 9> claims = {{
     {"engine", "rock", "hardened", On::honest, everything},
     {"engine", "rock", "hardened", On::dishonest, no_lies_and_order_in_the_books},
     {"engine", "rock", "squid", On::any, no_lies},
     {"engine", "cyclone", "hardened", On::honest, everything},
     {"engine", "cyclone", "hardened", On::dishonest, no_lies_and_order_in_the_books},
     {"engine", "cyclone", "trafficserver", On::any, no_lies_and_the_disk_counts},
+    {"engine", "memory", "hardened", On::any, no_lies_and_no_past},
     {"trafficserver", "", "", On::dishonest, it_comes_up},
     {"", "", "", On::any, no_lies},
 }};

@@ -46,7 +46,7 @@ void add_target_options(CLI::App& app, RunWords& words) {
   auto& config = words.options.config;
   app.add_option("--target", config.target, "engine, squid, trafficserver, command")
       ->capture_default_str();
-  app.add_option("--store", config.store, "the engine's: rock, cyclone")->capture_default_str();
+  app.add_option("--store", config.store, "rock, cyclone, memory")->capture_default_str();
   app.add_option("--preset", config.preset, "hardened; rock: squid; cyclone: trafficserver")
       ->capture_default_str();
   app.add_option("--without-gate", config.without_gates, "one gate of the engine off (repeatable)");

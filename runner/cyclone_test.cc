@@ -79,6 +79,22 @@ TEST(Cyclone, HardenedHoldsWithSeveralStripes) {
   EXPECT_FALSE(search("hardened", {"durable_purge"}, 8000, "", false, 2).empty());
 }
 
+/// The store in memory alone survives nothing, and says so: it holds what it claims.
+TEST(Cyclone, TheStoreInMemoryHoldsWhatItClaims) {
+  std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
+  CampaignOptions options;
+  options.config.store = "memory";
+  options.seed = 5;
+  options.states_max = 1000;
+  options.jobs = 1;
+  options.out = mkdtemp(name.data());
+  const auto summary = run_campaign(options, {});
+  fs::remove_all(options.out);
+  ASSERT_TRUE(summary) << summary.error().message;
+  EXPECT_EQ(summary->violated_states + summary->undecided_states, 0U);
+  EXPECT_GE(summary->states, 1000U);
+}
+
 /// What `--report-gates` prints of a short campaign: every gate has refused, or it is told where
 /// else it is seen to.
 TEST(Cyclone, NoGateIsUnvisited) {

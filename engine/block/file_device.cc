@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -143,6 +145,91 @@ class FileDevice final : public Device {
   std::atomic<bool> has_holes_ = true;  // until the file says that it cannot tell
 };
 
+/// Requests of whole blocks, from memory that begins at one; what comes otherwise goes through a
+/// buffer. One for each thread.
+class DirectDevice final : public Device {
+ public:
+  DirectDevice(std::unique_ptr<Device> below, std::uint32_t block_bytes)
+      : below_(std::move(below)), block_bytes_(block_bytes) {}
+
+  [[nodiscard]] std::uint64_t size_bytes() const override { return below_->size_bytes(); }
+  [[nodiscard]] bool takes_many() const override { return true; }
+  [[nodiscard]] std::uint32_t cheap_read_bytes() const override {
+    return below_->cheap_read_bytes();
+  }
+  [[nodiscard]] std::uint64_t blank_until(std::uint64_t offset_bytes) override {
+    return below_->blank_until(offset_bytes);
+  }
+  [[nodiscard]] Status read(std::uint64_t offset_bytes, std::span<std::byte> into) override {
+    if (aligned(offset_bytes, into)) {
+      return below_->read(offset_bytes, into);
+    }
+    const std::uint64_t begin = offset_bytes / block_bytes_ * block_bytes_;
+    const std::uint64_t end =
+        (offset_bytes + into.size() + block_bytes_ - 1) / block_bytes_ * block_bytes_;
+    const auto blocks = buffer(end - begin);
+    const Status done = below_->read(begin, blocks);
+    if (done) {
+      std::copy_n(blocks.begin() + static_cast<std::ptrdiff_t>(offset_bytes - begin),
+                  into.size(),
+                  into.begin());
+    }
+    return done;
+  }
+  [[nodiscard]] Status write(std::uint64_t offset_bytes,
+                             std::span<const std::byte> from,
+                             WriteMode mode) override {
+    if (offset_bytes % block_bytes_ != 0 || from.size() % block_bytes_ != 0) {
+      return fail(Trouble::device,
+                  fmt::format("a write of {} bytes at offset {} is not one of whole blocks of {}, "
+                              "which direct I/O needs",
+                              from.size(),
+                              offset_bytes,
+                              block_bytes_));
+    }
+    if (aligned(offset_bytes, from)) {
+      return below_->write(offset_bytes, from, mode);
+    }
+    const auto blocks = buffer(from.size());
+    std::copy(from.begin(), from.end(), blocks.begin());
+    return below_->write(offset_bytes, blocks, mode);
+  }
+  [[nodiscard]] Status flush() override { return below_->flush(); }
+  [[nodiscard]] Status discard(std::uint64_t offset_bytes, std::uint64_t size_bytes) override {
+    return below_->discard(offset_bytes, size_bytes);
+  }
+
+ private:
+  template <typename Byte>
+  [[nodiscard]] bool aligned(std::uint64_t offset_bytes, std::span<Byte> bytes) const {
+    return offset_bytes % block_bytes_ == 0 && bytes.size() % block_bytes_ == 0 &&
+           reinterpret_cast<std::uintptr_t>(bytes.data()) % block_bytes_ == 0;
+  }
+  [[nodiscard]] std::span<std::byte> buffer(std::uint64_t size_bytes) const {
+    thread_local std::vector<std::byte> memory;
+    memory.resize(std::max<std::size_t>(memory.size(), size_bytes + block_bytes_));
+    const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
+    return std::span(memory).subspan((block_bytes_ - address % block_bytes_) % block_bytes_,
+                                     size_bytes);
+  }
+
+  std::unique_ptr<Device> below_;
+  std::uint32_t block_bytes_;
+};
+
+/// The least that direct I/O takes here: half a KiB where the device can, else a page; 0: it
+/// cannot.
+std::uint32_t direct_block(int descriptor) {
+  constexpr std::size_t page = 4096;
+  alignas(page) std::array<std::byte, page> block;
+  for (const std::uint32_t size : {512U, 4096U}) {
+    if (::pread(descriptor, block.data() + (size % page), size, size) >= 0) {
+      return size;
+    }
+  }
+  return 0;
+}
+
 Result<std::uint64_t> disk_size(int descriptor, const std::filesystem::path& file) {
   struct stat facts = {};
   if (::fstat(descriptor, &facts) != 0) {
@@ -161,11 +248,18 @@ Result<std::uint64_t> disk_size(int descriptor, const std::filesystem::path& fil
 
 }  // namespace
 
-Result<std::unique_ptr<Device>> open_file_device(const std::filesystem::path& file, OpenMode mode) {
+Result<std::unique_ptr<Device>> open_file_device(const std::filesystem::path& file,
+                                                 OpenMode mode,
+                                                 Transfer transfer) {
   const bool writable = mode == OpenMode::read_write;
-  const int descriptor = ::open(file.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+  const bool direct = transfer == Transfer::direct;
+  const int descriptor = ::open(
+      file.c_str(), (writable ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT | O_DSYNC : 0) | O_CLOEXEC);
   if (descriptor < 0) {
-    return fail(Trouble::device, fmt::format("cannot open {}: {}", file.string(), reason(errno)));
+    return fail(
+        Trouble::device,
+        fmt::format(
+            "cannot open {}{}: {}", file.string(), direct ? " for direct I/O" : "", reason(errno)));
   }
   if (writable && ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     ::close(descriptor);
@@ -177,7 +271,15 @@ Result<std::unique_ptr<Device>> open_file_device(const std::filesystem::path& fi
     ::close(descriptor);
     return tl::unexpected(size_bytes.error());
   }
-  return std::make_unique<FileDevice>(descriptor, *size_bytes, file, writable);
+  auto device = std::make_unique<FileDevice>(descriptor, *size_bytes, file, writable);
+  if (!direct) {
+    return device;
+  }
+  const std::uint32_t block_bytes = direct_block(descriptor);
+  if (block_bytes == 0) {
+    return fail(Trouble::device, fmt::format("{} takes no direct I/O", file.string()));
+  }
+  return std::make_unique<DirectDevice>(std::move(device), block_bytes);
 }
 
 }  // namespace engine::block

@@ -12,10 +12,18 @@ enum class OpenMode {
   read_only,   ///< writes, flushes and discards are refused
 };
 
+enum class Transfer {
+  cached,  ///< through the page cache; durable writes are flushed one by one
+  /// O_DIRECT and O_DSYNC: past the page cache, and every write is durable when it returns. Offsets
+  /// and lengths of writes are multiples of the device's block; memory may lie anywhere.
+  direct,
+};
+
 /// The disk in `file` (a regular file or a block device), opened once with O_CLOEXEC. Its size is
 /// fixed at opening. Short and interrupted requests are continued; a write is one `pwrite` where
-/// the kernel takes it whole. Error: names the file and the reason.
-[[nodiscard]] Result<std::unique_ptr<Device>> open_file_device(const std::filesystem::path& file,
-                                                               OpenMode mode);
+/// the kernel takes it whole. Error: names the file and the reason; a file
+/// system without direct I/O is one, never a reason to go on without.
+[[nodiscard]] Result<std::unique_ptr<Device>> open_file_device(
+    const std::filesystem::path& file, OpenMode mode, Transfer transfer = Transfer::cached);
 
 }  // namespace engine::block

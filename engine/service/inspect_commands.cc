@@ -1,131 +1,20 @@
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "engine/block/file_device.h"
-#include "engine/cyclone/store.h"
 #include "engine/rock/check.h"
-#include "engine/rock/store.h"
-#include "engine/service/client.h"
+#include "engine/service/cache_engine.h"
 #include "engine/service/options.h"
+#include "engine/service/source.h"
 
 namespace engine::service {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// A store to look at, and the disk below it where it is offline.
-struct Opened {
-  std::unique_ptr<block::Device> device;
-  std::unique_ptr<Store> store;
-  rock::Config config;
-  bool cyclone = false;
-};
-
-Result<std::unique_ptr<Store>> connect(const std::filesystem::path& file) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  const std::string& path = file.native();
-  if (path.size() >= sizeof address.sun_path) {
-    return fail(Trouble::invalid, fmt::format("the socket path {} is too long", path));
-  }
-  path.copy(static_cast<char*>(address.sun_path), path.size());
-  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (socket < 0 ||
-      ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    const std::string why = std::generic_category().message(errno);
-    ::close(socket);
-    return fail(Trouble::lost, fmt::format("no engine answers at {}: {}", path, why));
-  }
-  return connect_client(socket);
-}
-
-Status recover_all(Store& store, block::OpenMode mode) {
-  Result<bool> more = true;
-  while (!more || *more) {
-    more = store.tick();
-    if (!more && mode == block::OpenMode::read_write) {
-      return tl::unexpected(more.error());
-    }
-  }
-  return {};
-}
-
-Result<Opened> open_cyclone(std::unique_ptr<block::Device> device, block::OpenMode mode) {
-  StoreWords words;
-  words.store = "cyclone";
-  auto config = make_cyclone_config(words);
-  const Status adopted = config ? cyclone::adopt_span(*device, *config) : Status{};
-  if (!config || !adopted) {
-    return tl::unexpected(config ? adopted.error() : config.error());
-  }
-  auto store = mode == block::OpenMode::read_only ? cyclone::open_for_inspection(*device, *config)
-                                                  : cyclone::open_store(*device, *config);
-  if (!store) {
-    return tl::unexpected(store.error());
-  }
-  const Status recovered = recover_all(**store, mode);
-  if (!recovered) {
-    return tl::unexpected(recovered.error());
-  }
-  return Opened{std::move(device), std::move(*store), {}, true};
-}
-
-Result<Opened> open_disk(const Source& source, block::OpenMode mode) {
-  auto device = block::open_file_device(source.disk, mode);
-  if (!device) {
-    return tl::unexpected(device.error());
-  }
-  if (cyclone::is_span(**device)) {
-    return open_cyclone(std::move(*device), mode);
-  }
-  const auto slot_bytes =
-      source.slot.empty() ? rock::slot_bytes_of(**device) : parse_slot_size(source.slot);
-  if (!slot_bytes) {
-    return tl::unexpected(slot_bytes.error());
-  }
-  StoreWords words;
-  words.slot = std::to_string(*slot_bytes);
-  const auto config = make_config(words);
-  if (!config) {
-    return tl::unexpected(config.error());
-  }
-  auto store = mode == block::OpenMode::read_only ? rock::open_for_inspection(**device, *config)
-                                                  : rock::open_store(**device, *config);
-  if (!store) {
-    return tl::unexpected(store.error());
-  }
-  const Status recovered = recover_all(**store, mode);
-  if (!recovered) {
-    return tl::unexpected(recovered.error());
-  }
-  return Opened{std::move(*device), std::move(*store), *config};
-}
-
-Result<Opened> open_source(const Source& source, block::OpenMode mode) {
-  if (source.disk.empty() == source.socket.empty()) {
-    return fail(Trouble::invalid,
-                "say what to look at: either --disk FILE (not in use) or --socket PATH (running)");
-  }
-  if (!source.disk.empty()) {
-    return open_disk(source, mode);
-  }
-  auto store = connect(source.socket);
-  if (!store) {
-    return tl::unexpected(store.error());
-  }
-  return Opened{nullptr, std::move(*store), {}};
-}
 
 std::string write_id_text(std::uint64_t order) {
   return fmt::format("{}.{}", order >> 32, order & UINT32_MAX);
@@ -185,95 +74,164 @@ void print_slot(const rock::SlotReport& slot) {
   fmt::print("\n");
 }
 
-int check_live(const Store& store, bool json) {
-  const Inspection view = store.inspect();
-  std::vector<int> owners(view.units.size());
-  for (const EntryUse& entry : view.entries) {
-    for (const std::uint32_t unit : entry.units) {
-      if (unit < owners.size()) {
-        ++owners[unit];
-      }
-    }
+/// Text with bytes that are no UTF-8 is shown all the same.
+std::string dump(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+/// Rows for a machine, or printed as they come.
+struct Page {
+  bool json = false;
+  Json rows = Json::array();
+};
+
+int take_object(const cache_engine_object* object, void* context) {
+  Page& page = *static_cast<Page*>(context);
+  if (page.json) {
+    const EntryUse entry{object->key,
+                         object->write_id,
+                         object->body_bytes,
+                         {object->units, object->units + object->unit_count}};
+    page.rows.push_back(to_json(entry));
+  } else {
+    fmt::print("{:<24} {:>12} bytes  write {:<10} {} slots\n",
+               object->key,
+               object->body_bytes,
+               write_id_text(object->write_id),
+               object->unit_count);
   }
-  Json wrong = Json::array();
-  for (std::size_t unit = 0; unit < owners.size(); ++unit) {
-    if (owners[unit] != (view.units[unit].kind == UnitUse::Kind::entry ? 1 : 0)) {
-      wrong.push_back(unit);
-    }
+  return 0;
+}
+
+int take_unit(const cache_engine_unit* unit, void* context) {
+  Page& page = *static_cast<Page*>(context);
+  if (!page.json) {
+    fmt::print("{:>10} {:<10} {}\n", unit->unit, unit->use, unit->key != nullptr ? unit->key : "");
+    return 0;
+  }
+  Json row = {{"unit", unit->unit}, {"use", unit->use}};
+  if (unit->key != nullptr) {
+    row["key"] = unit->key;
+  }
+  page.rows.push_back(std::move(row));
+  return 0;
+}
+
+int take_fault(const char* what, void* context) {
+  Page& page = *static_cast<Page*>(context);
+  if (page.json) {
+    page.rows.push_back(what);
+  } else {
+    fmt::print("{}\n", what);
+  }
+  return 0;
+}
+
+int take_number(const char* group, const char* name, std::uint64_t value, void* context) {
+  Json& all = *static_cast<Json*>(context);
+  all[group][name] = value;
+  return 0;
+}
+
+/// What the last call of the C interface did not do.
+int complain_about_last(int code) {
+  fmt::print(stderr, "cache-engine: {}\n", cache_engine_message());
+  return code;
+}
+
+/// Structure, and every object read whole.
+int check_objects(const Source& source, bool json) {
+  const auto engine = inspect_source(source);
+  if (!engine) {
+    return complain(engine.error());
+  }
+  Page page{json};
+  cache_engine_checked checked = {};
+  const int code = cache_engine_check(engine->get(), take_fault, &page, &checked);
+  if (code > CACHE_ENGINE_NOT_SO) {
+    return complain_about_last(code);
   }
   if (json) {
-    fmt::print("{}\n", Json{{"slots", view.units.size()}, {"used_not_once", wrong}}.dump(2));
+    fmt::print("{}\n",
+               dump({{"slots", checked.unit_count},
+                     {"objects", checked.object_count},
+                     {"wrong", page.rows}}));
   } else {
-    fmt::print(
-        "{} slots, {} not used exactly once; for a verdict per slot stop the engine and "
-        "check its --disk\n",
-        view.units.size(),
-        wrong.size());
+    fmt::print("{} slots, {} objects: {}\n",
+               checked.unit_count,
+               checked.object_count,
+               code == CACHE_ENGINE_OK ? "each slot used once, each object whole"
+                                       : cache_engine_message());
   }
-  return wrong.empty() ? exit_ok : exit_not_so;
+  return code;
 }
 
 }  // namespace
 
 int list_command(const Source& source, const ListOptions& options, bool json) {
-  const auto opened = open_source(source, block::OpenMode::read_only);
-  if (!opened) {
-    return complain(opened.error());
+  const auto engine = inspect_source(source);
+  if (!engine) {
+    return complain(engine.error());
   }
-  Inspection view = opened->store->inspect();
-  std::sort(view.entries.begin(), view.entries.end(), [](const auto& a, const auto& b) {
-    return a.key < b.key;
-  });
-  Json rows = Json::array();
-  std::string token;
-  for (const EntryUse& entry : view.entries) {
-    if (!options.after.empty() && entry.key <= options.after) {
-      continue;
-    }
-    if (options.limit > 0 && rows.size() == options.limit) {
-      token = rows.back()["key"];
-      break;
-    }
-    rows.push_back(to_json(entry));
-    if (!json) {
-      fmt::print("{:<24} {:>12} bytes  write {:<10} {} slots\n",
-                 entry.key,
-                 entry.body_bytes,
-                 write_id_text(entry.write_id),
-                 entry.units.size());
-    }
-  }
+  Page page{json};
+  const char* resume = nullptr;
+  const int code = cache_engine_list(engine->get(),
+                                     options.after.empty() ? nullptr : options.after.c_str(),
+                                     options.limit,
+                                     take_object,
+                                     &page,
+                                     &resume);
+  const std::string token = resume != nullptr ? resume : "";
   if (json) {
-    fmt::print("{}\n", Json{{"objects", rows}, {"resume", token}}.dump(2));
+    fmt::print("{}\n", dump({{"objects", page.rows}, {"resume", token}}));
   } else if (!token.empty()) {
     fmt::print("more: --after {}\n", token);
   }
-  return exit_ok;
+  return code;
+}
+
+int walk_command(const Source& source, const WalkOptions& options, bool json) {
+  const auto engine = inspect_source(source);
+  if (!engine) {
+    return complain(engine.error());
+  }
+  Page page{json};
+  std::uint64_t resume = UINT64_MAX;
+  const int code =
+      cache_engine_walk(engine->get(), options.from, options.limit, take_unit, &page, &resume);
+  if (json) {
+    fmt::print(
+        "{}\n",
+        dump({{"units", page.rows}, {"resume", resume == UINT64_MAX ? Json() : Json(resume)}}));
+  } else if (resume != UINT64_MAX) {
+    fmt::print("more: --from {}\n", resume);
+  }
+  return code;
 }
 
 int lookup_command(const Source& source, const std::string& key, bool json) {
-  const auto opened = open_source(source, block::OpenMode::read_only);
-  if (!opened) {
-    return complain(opened.error());
+  const auto engine = inspect_source(source);
+  if (!engine) {
+    return complain(engine.error());
   }
-  GetReply reply;
-  const Status got = opened->store->get(key, {}, reply);
-  if (!got) {
-    return complain(got.error());
+  cache_engine_hit hit = {};
+  const int code = cache_engine_lookup(engine->get(), key.c_str(), &hit);
+  if (code > CACHE_ENGINE_NOT_SO) {
+    return complain_about_last(code);
   }
+  const std::string header(hit.header != nullptr ? hit.header : "", hit.header_bytes);
   if (json) {
     fmt::print("{}\n",
-               Json{{"key", key},
-                    {"hit", reply.hit},
-                    {"body_bytes", reply.body_bytes},
-                    {"header", reply.header}}
-                   .dump(2, ' ', false, Json::error_handler_t::replace));
-  } else if (reply.hit) {
-    fmt::print("{}: hit, {} bytes\n{}\n", key, reply.body_bytes, reply.header);
+               dump({{"key", key},
+                     {"hit", code == CACHE_ENGINE_OK},
+                     {"body_bytes", hit.body_bytes},
+                     {"header", header}}));
+  } else if (code == CACHE_ENGINE_OK) {
+    fmt::print("{}: hit, {} bytes\n{}\n", key, hit.body_bytes, header);
   } else {
     fmt::print("{}: miss\n", key);
   }
-  return reply.hit ? exit_ok : exit_not_so;
+  return code;
 }
 
 int show_command(const Source& source, const std::string& key, bool json) {
@@ -320,7 +278,7 @@ int check_command(const Source& source, bool json) {
     return complain(opened.error());
   }
   if (!opened->device || opened->cyclone) {
-    return check_live(*opened->store, json);
+    return check_objects(source, json);
   }
   const auto report = rock::check_disk(*opened->device, opened->config);
   if (!report) {
@@ -351,25 +309,18 @@ int check_command(const Source& source, bool json) {
 }
 
 int stats_command(const Source& source, bool json) {
-  const auto opened = open_source(source, block::OpenMode::read_only);
-  if (!opened) {
-    return complain(opened.error());
+  const auto engine = inspect_source(source);
+  if (!engine) {
+    return complain(engine.error());
   }
-  const Stats stats = opened->store->stats();
-  const RecoveryReport& recovery = stats.recovery;
-  const Json report = {{"finished", recovery.finished},
-                       {"slots", recovery.units_total},
-                       {"scanned", recovery.scanned},
-                       {"empty", recovery.empty},
-                       {"loaded", recovery.loaded},
-                       {"refused", recovery.refused},
-                       {"superseded", recovery.superseded},
-                       {"objects", recovery.entries},
-                       {"ticks", recovery.ticks}};
-  const Json all = {
-      {"recovery", report}, {"refusals", stats.refusals}, {"counters", stats.counters}};
+  Json all = {{"recovery", Json::object()}, {"refusals", Json::object()}};
+  const int code = cache_engine_stats(engine->get(), take_number, &all);
+  if (code != CACHE_ENGINE_OK) {
+    return complain_about_last(code);
+  }
+  all["recovery"]["finished"] = all["recovery"]["finished"] == 1;
   if (json) {
-    fmt::print("{}\n", all.dump(2));
+    fmt::print("{}\n", dump(all));
     return exit_ok;
   }
   for (const auto& [part, rows] : all.items()) {
@@ -382,24 +333,19 @@ int stats_command(const Source& source, bool json) {
 }
 
 int purge_command(const Source& source, const std::string& key, bool json) {
-  const auto opened = open_source(source, block::OpenMode::read_write);
-  if (!opened) {
-    return complain(opened.error());
+  const auto engine = inspect_source(source);
+  if (!engine) {
+    return complain(engine.error());
   }
-  const auto purged = opened->store->purge(key);
-  if (!purged) {
-    return complain(purged.error());
-  }
-  if (opened->device) {
-    const Status closed = opened->store->close();
-    if (!closed) {
-      return complain(closed.error());
-    }
+  int was_there = 0;
+  const int code = cache_engine_purge(engine->get(), key.c_str(), &was_there);
+  if (code != CACHE_ENGINE_OK) {
+    return complain_about_last(code);
   }
   if (json) {
-    fmt::print("{}\n", Json{{"key", key}, {"was_there", *purged}}.dump(2));
+    fmt::print("{}\n", dump({{"key", key}, {"was_there", was_there != 0}}));
   } else {
-    fmt::print("{}: {}\n", key, *purged ? "purged" : "was not there");
+    fmt::print("{}: {}\n", key, was_there != 0 ? "purged" : "was not there");
   }
   return exit_ok;
 }

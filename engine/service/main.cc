@@ -25,6 +25,7 @@ struct CommandLine {
   bool manual_ticks = false;
   Source source;
   ListOptions list;
+  engine::service::WalkOptions walk;
   std::string key;
   bool json = false;
   std::string shm_prefix = engine::restart::Config().name_prefix;
@@ -32,8 +33,13 @@ struct CommandLine {
 
 CLI::App* add_serve(CLI::App& app, CommandLine& line) {
   CLI::App* serve = app.add_subcommand("serve", "serve a store until it is closed or SIGTERM");
-  serve->add_option("--disk", line.disk, "file or block device that holds the store")->required();
-  serve->add_option("--store", line.words.store, "rock, cyclone");
+  serve->add_option(
+      "--disk", line.disk, "file or block device that holds the store (memory: none)");
+  serve->add_option("--store", line.words.store, "rock, cyclone, memory (makes no file)");
+  serve->add_flag(
+      "--direct",
+      line.words.direct,
+      "direct I/O past the page cache, every write O_DSYNC; refused where the disk has none");
   serve->add_option("--preset", line.words.preset, "hardened; rock: squid; cyclone: trafficserver");
   serve->add_option("--without-gate", line.words.without_gates, "a gate to switch off; repeatable");
   serve->add_option("--slot", line.words.slot, "slot size, 1K to 1M (16K)");
@@ -132,6 +138,9 @@ int run(int argc, char** argv) {
   CLI::App* list = add_verb(app, "list", "the objects, by key", line);
   list->add_option("--limit", line.list.limit, "objects at most");
   list->add_option("--after", line.list.after, "the resume token of the page before");
+  CLI::App* walk = add_verb(app, "walk", "every slot or row, and whose it is", line);
+  walk->add_option("--limit", line.walk.limit, "slots at most");
+  walk->add_option("--from", line.walk.from, "the resume token of the page before");
   CLI::App* lookup = add_verb(app, "lookup", "would a get hit?", line);
   CLI::App* show = add_verb(app, "show", "an object's slots, ids and checksums", line);
   CLI::App* check = add_verb(app, "check", "a verdict for each slot; changes nothing", line);
@@ -145,6 +154,12 @@ int run(int argc, char** argv) {
     return *code;
   }
   if (serve->parsed()) {
+    if (line.disk.empty() && line.words.store != "memory") {
+      fmt::print(
+          stderr,
+          "cache-engine: serve needs --disk FILE (--disk is required for all stores but memory)\n");
+      return engine::service::exit_usage;
+    }
     if (line.server.socket < 0 && line.server.socket_file.empty()) {
       fmt::print(stderr, "cache-engine: serve needs --socket PATH or --socket-fd N\n");
       return engine::service::exit_usage;
@@ -159,6 +174,9 @@ int run(int argc, char** argv) {
   }
   if (list->parsed()) {
     return engine::service::list_command(line.source, line.list, line.json);
+  }
+  if (walk->parsed()) {
+    return engine::service::walk_command(line.source, line.walk, line.json);
   }
   if (lookup->parsed()) {
     return engine::service::lookup_command(line.source, line.key, line.json);

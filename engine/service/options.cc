@@ -12,6 +12,7 @@
 
 #include "engine/block/file_device.h"
 #include "engine/cyclone/store.h"
+#include "engine/memory/ram_store.h"
 #include "engine/rock/check.h"
 #include "engine/rock/store.h"
 #include "engine/service/lives.h"
@@ -93,7 +94,7 @@ Result<std::uint32_t> parse_slot_size(const std::string& text) {
 Result<rock::Config> make_config(const StoreWords& words) {
   if (words.store != "rock") {
     return fail(Trouble::invalid,
-                fmt::format("'{}' is not a store; allowed: rock, cyclone", words.store));
+                fmt::format("'{}' is not a store; allowed: rock, cyclone, memory", words.store));
   }
   auto config = rock::find_preset(words.preset);
   if (!config) {
@@ -239,6 +240,15 @@ Status check_words(const StoreWords& words) {
     const auto config = make_cyclone_config(words);
     return config ? Status{} : tl::unexpected(config.error());
   }
+  if (words.store == "memory" && (words.preset != "hardened" || !words.without_gates.empty() ||
+                                  !words.shm.empty() || words.direct || names_division(words))) {
+    return fail(Trouble::invalid,
+                "--store memory has no disk and no gates: --preset, --without-gate, --shm, "
+                "--direct, --stripes, --volumes and --hosting are for stores on a disk");
+  }
+  if (words.store == "memory") {
+    return {};
+  }
   if (!words.shm.empty()) {
     return fail(Trouble::invalid, "--shm is for --store cyclone; a rock keeps no directory there");
   }
@@ -250,10 +260,24 @@ Status check_words(const StoreWords& words) {
   return config ? Status{} : tl::unexpected(config.error());
 }
 
+Result<std::unique_ptr<block::Device>> open_disk_of(const StoreWords& words,
+                                                    const std::filesystem::path& file) {
+  if (words.store == "memory") {
+    return std::unique_ptr<block::Device>();
+  }
+  return block::open_file_device(file,
+                                 block::OpenMode::read_write,
+                                 words.direct ? block::Transfer::direct : block::Transfer::cached);
+}
+
 // Another size than the header's would clear the store: only who names one wants that.
-Result<std::unique_ptr<Store>> open_configured(block::Device& device,
+Result<std::unique_ptr<Store>> open_configured(block::Device* on,
                                                const std::filesystem::path& disk,
                                                const StoreWords& words) {
+  if (words.store == "memory" || on == nullptr) {
+    return memory::open_ram_store({});
+  }
+  block::Device& device = *on;
   if (words.store == "cyclone") {
     auto config = make_cyclone_config(words);
     if (!config) {
@@ -314,11 +338,11 @@ int serve_command(const std::filesystem::path& disk,
     server.socket = life->socket;
     return serve_command(disk, own, server);
   }
-  auto device = block::open_file_device(disk, block::OpenMode::read_write);
+  auto device = open_disk_of(words, disk);
   if (!device) {
     return complain(device.error());
   }
-  auto store = open_configured(**device, disk, words);
+  auto store = open_configured(device->get(), disk, words);
   if (!store) {
     return complain(store.error());
   }
@@ -328,14 +352,14 @@ int serve_command(const std::filesystem::path& disk,
       // The lock of the old descriptor has to go before the new one is locked.
       store->reset();
       device->reset();
-      device = block::open_file_device(disk, block::OpenMode::read_write);
+      device = open_disk_of(words, disk);
       if (!device) {
         return tl::unexpected(device.error());
       }
       StoreWords next = words;
       next.seed = std::to_string(seed);
       next.slot = std::to_string(slot_bytes);
-      store = open_configured(**device, disk, next);
+      store = open_configured(device->get(), disk, next);
       return store ? Result<Store*>(store->get()) : tl::unexpected(store.error());
     };
   }

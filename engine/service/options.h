@@ -26,6 +26,7 @@ struct StoreWords {
   std::string seed;               ///< empty: from the system
   bool reopens = false;           ///< clients may ask to open the store again
   bool forks = false;             ///< the socket asks for lives (lives.h)
+  bool direct = false;            ///< O_DIRECT and O_DSYNC
   /// cyclone: how the disk is cut; empty: as it is, one stripe where it is blank.
   std::string stripes;               ///< of each volume
   std::string volumes;               ///< "1:60,2:40"
@@ -48,9 +49,13 @@ struct StoreWords {
 /// The words of `shm`, read.
 [[nodiscard]] Result<restart::Config> make_shm_config(const StoreWords& words);
 
+/// The disk in `file`, as the words say; nothing where the store has none (`memory`).
+[[nodiscard]] Result<std::unique_ptr<block::Device>> open_disk_of(
+    const StoreWords& words, const std::filesystem::path& file);
+
 /// Opens the store that the words say on `device`, whose file is `disk`; without a slot size, that
 /// of the disk.
-[[nodiscard]] Result<std::unique_ptr<Store>> open_configured(block::Device& device,
+[[nodiscard]] Result<std::unique_ptr<Store>> open_configured(block::Device* device,
                                                              const std::filesystem::path& disk,
                                                              const StoreWords& words);
 
@@ -69,6 +74,11 @@ struct ListOptions {
   std::string after;        ///< the token of the page before
 };
 
+struct WalkOptions {
+  std::uint64_t from = 0;   ///< the token of the page before
+  std::uint64_t limit = 0;  ///< 0: all
+};
+
 /// Exit codes of the program.
 enum ExitCode : int { exit_ok = 0, exit_not_so = 1, exit_usage = 2, exit_trouble = 3 };
 
@@ -78,10 +88,12 @@ enum ExitCode : int { exit_ok = 0, exit_not_so = 1, exit_usage = 2, exit_trouble
 
 // The inspection verbs. All but `purge` change no byte. Each prints a table, or JSON.
 [[nodiscard]] int list_command(const Source& source, const ListOptions& options, bool json);
+/// Every slot or row, and whose it is.
+[[nodiscard]] int walk_command(const Source& source, const WalkOptions& options, bool json);
 /// Tells whether a get would hit: exit code 1 where not.
 [[nodiscard]] int lookup_command(const Source& source, const std::string& key, bool json);
 [[nodiscard]] int show_command(const Source& source, const std::string& key, bool json);
-/// Exit code 1 where a slot is refused.
+/// Exit code 1 where a slot is refused, or an object cannot be read whole.
 [[nodiscard]] int check_command(const Source& source, bool json);
 [[nodiscard]] int stats_command(const Source& source, bool json);
 [[nodiscard]] int purge_command(const Source& source, const std::string& key, bool json);

@@ -91,8 +91,17 @@ faultfs::Status check_cyclone(const TargetConfig& config) {
 }
 
 faultfs::Status check_engine(const TargetConfig& config) {
-  if (auto store = one_of("store", config.store, {"rock", "cyclone"}); !store) {
+  if (auto store = one_of("store", config.store, {"rock", "cyclone", "memory"}); !store) {
     return store;
+  }
+  if (config.store == "memory") {
+    const TargetConfig plain;
+    const bool as_it_is = config.preset == plain.preset && config.without_gates.empty() &&
+                          config.allocator.empty() && config.policy.empty();
+    return as_it_is ? faultfs::Status{}
+                    : fail(
+                          "store memory is run as it is: preset, without-gate, allocator and "
+                          "policy are for stores on a disk");
   }
   return config.store == "rock" ? check_rock(config) : check_cyclone(config);
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "engine/cyclone/store.h"
+#include "engine/memory/ram_store.h"
 #include "engine/rock/store.h"
 #include "faultfs/base/check.h"
 #include "scenarios/targets/engine_home.h"
@@ -115,6 +116,9 @@ class MemoryHome : public EngineHome {
     disk_.emplace(rig_.device);
     if (config_.store == "cyclone") {
       return open_cyclone(cyclone_config(config_, seed, slot_bytes));
+    }
+    if (config_.store == "memory") {
+      return engine::memory::open_ram_store({});
     }
     engine::rock::Config rock = rock_config(config_);
     rock.seed = seed;

@@ -44,7 +44,7 @@ class EngineTarget : public Target {
     Traits traits;
     traits.deterministic = true;
     traits.header_update = traits.purge = traits.sync = traits.range = traits.slow_put = true;
-    traits.sliced_rebuild = traits.inspects = traits.reformats = true;
+    traits.sliced_rebuild = traits.inspects = traits.reformats = config_.store != "memory";
     traits.in_process = in_process_;
     traits.shares_memory = home_->shared() != nullptr;
     return traits;
@@ -345,6 +345,9 @@ faultfs::Result<std::filesystem::path> find_engine_program(const TargetConfig& c
 faultfs::Result<std::unique_ptr<Target>> make_engine(const TargetConfig& config, const Rig& rig) {
   if (rig.disk_dir.empty()) {
     return std::make_unique<EngineTarget>(config, true, make_memory_home(config, rig));
+  }
+  if (config.store == "memory") {
+    return faultfs::fail("store memory has no disk to mount; it is run with --device memory");
   }
   auto program = find_engine_program(config);
   if (!program) {
