@@ -18,6 +18,8 @@ bool restarts(const scenarios::Command& command) {
     case CommandKind::stop:
     case CommandKind::kill:
     case CommandKind::kill_sliced:
+    case CommandKind::kill_in_stop:
+    case CommandKind::overlap:
     case CommandKind::power_cut:
     case CommandKind::reformat:
       return true;

@@ -1,6 +1,7 @@
 // How a failure reads: what is claimed, what was seen, what was allowed, what the client did, what
 // became of each write, a picture, what to type next. Always in this order, at most 96 columns.
 #include <algorithm>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -112,6 +113,25 @@ void write_faults(const FailureCase& failure, Page& page) {
   }
 }
 
+/// Where the process died.
+void write_process(const FailureCase& failure, Page& page) {
+  constexpr std::size_t frames_max = 8;
+  if (failure.stack.empty() && failure.no_stack.empty()) {
+    return;
+  }
+  page.blank();
+  const int signal = failure.seen.death ? failure.seen.death->signal : 0;
+  page.line("  process", Style::strong);
+  page.line(signal == 0 ? std::string("    it exited")
+                        : fmt::format("    signal {} ({})", signal, sigabbrev_np(signal)));
+  if (!failure.no_stack.empty()) {
+    page.line("    stack undecided, because " + failure.no_stack);
+  }
+  for (std::size_t at = 0; at < std::min(failure.stack.size(), frames_max); ++at) {
+    page.line(cut_to(fmt::format("    #{:<2} {}", at, failure.stack[at]), page_columns));
+  }
+}
+
 /// The cuts inside recoveries, each with the log of its recovery up to it.
 void write_recoveries(const FailureCase& failure, Page& page) {
   for (std::size_t at = 0; at < failure.recoveries.size(); ++at) {
@@ -175,6 +195,7 @@ std::string failure_trace(const FailureCase& failure, bool color) {
     page.blank();
   }
   write_client(view, page);
+  write_process(failure, page);
   write_faults(failure, page);
   write_device(view, page);
   write_recoveries(failure, page);

@@ -33,6 +33,7 @@ nlohmann::json campaign_work(const CampaignOptions& options,
     searching.persistent_engine = options.persistent_engine;
     searching.renew_engine = options.renew_engine;
     searching.forked_engine = options.forked_engine;
+    searching.plain_recovery = options.config.target != "engine";
     return explore(
         options, searching, {task.at("index"), task.at("crashed"), seconds_left, &where});
   }

@@ -171,6 +171,9 @@ faultfs::Result<Pruner::Run> Experiment::execute(const faultfs::CrashPlan& plan,
   scenarios::ExamineOptions options = examine_options();
   faultfs::WriteLog recovery;
   options.recovery = options_.depth > 0 ? &recovery : nullptr;
+  // Nothing to log, nothing to watch: any file will do. What breaks is tried again on the device.
+  const bool unseen = watch.empty() && options_.depth == 0 && !anew_;
+  options.plain = unseen ? stage_.plain() : nullptr;
   auto seen =
       scenarios::examine(stage_.target(), stage_.rig(), recording_, plan.point, disks, options);
   if (!seen) {
@@ -257,7 +260,9 @@ faultfs::Result<StateResult> Experiment::run(const faultfs::CrashPlan& plan,
 
 faultfs::Result<StateResult> Experiment::run_anew(const faultfs::CrashPlan& plan) {
   std::unique_ptr<Pruner> pruner = std::move(pruner_);
+  anew_ = true;
   auto result = run(plan);
+  anew_ = false;
   pruner_ = std::move(pruner);
   return result;
 }

@@ -68,7 +68,7 @@ class Experiment {
   /// `watch` the cache reads.
   [[nodiscard]] faultfs::Result<StateResult> run(
       const faultfs::CrashPlan& plan, const std::vector<faultfs::SectorPlace>& watch = {});
-  /// The same, and the cache is run whatever is known.
+  /// The same, and the cache is run whatever is known, and on the device.
   [[nodiscard]] faultfs::Result<StateResult> run_anew(const faultfs::CrashPlan& plan);
 
   /// What the time of `run` went to so far.
@@ -105,6 +105,7 @@ class Experiment {
   scenarios::CostClock clock_;
   std::optional<properties::Judgement> run_judgement_;  // judged once
   ExperimentOptions options_;
+  bool anew_ = false;  ///< the state is run on the device, whatever the options say
   std::unique_ptr<Pruner> pruner_;
   /// The recoveries asked for last, the latest at the end.
   std::vector<std::pair<faultfs::CrashPlan, std::shared_ptr<Recovery>>> recoveries_;

@@ -67,6 +67,8 @@ class Exploration {
     run_states();
     stage_->target().kill();  // so that its time is counted
     result_.cost = {cpu_seconds() - cpu_before, memory_bytes_max(), experiment_->clock().seconds()};
+    result_.cost.part_seconds.at(static_cast<std::size_t>(scenarios::CostPart::record)) +=
+        recording_seconds_;
     for (const auto* property : experiment_->claimed()) {
       auto& count = result_.properties[std::string(property->name())];
       count.holds += result_.states - count.violated - count.undecided;
@@ -117,11 +119,14 @@ class Exploration {
 
   bool record() {
     experiment_.reset();
+    const auto began = std::chrono::steady_clock::now();
     auto made = Experiment::record(
         *stage_, plan_.config, plan_.profile, plan_.seed, plan_.commands, plan_.faults);
     if (!made) {
       return trouble(made.error().message);
     }
+    recording_seconds_ +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     experiment_ = std::move(*made);
     count_faults(experiment_->recording().fault_states);
     result_.gate_refusals.clear();
@@ -348,6 +353,7 @@ class Exploration {
   ExploreResult result_;
   std::unique_ptr<Stage> stage_;
   std::unique_ptr<Experiment> experiment_;
+  double recording_seconds_ = 0;
 };
 
 }  // namespace

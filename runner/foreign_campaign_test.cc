@@ -105,6 +105,39 @@ TEST_F(ForeignCampaign, CoversTrafficServerForAWhile) {
   EXPECT_GE(ran.states, 1) << ran.text;
 }
 
+TEST_F(ForeignCampaign, LeavesNginxCleanWhereTheJournalHoldsItsBytes) {
+  if (!can_run("nginx")) {
+    GTEST_SKIP() << skipped_;
+  }
+  const Ran ran = run("nginx", {"--seed", "3", "--states", "64", "--preset", "journal"});
+  EXPECT_EQ(ran.code, 0) << ran.text;
+  EXPECT_GE(ran.states, 64);
+}
+
+TEST_F(ForeignCampaign, TellsWhereAProgramDied) {
+  for (const auto& status : {faultfs::mount::can_mount(), can_sandbox()}) {
+    if (!status) {
+      GTEST_SKIP() << status.error().message;
+    }
+  }
+  const fs::path program = fs::temp_directory_path() / scratch_name("dies");
+  // Any object that is there kills it when it is asked for.
+  std::ofstream(program)
+      << "#!/bin/sh\ncase $1 in put) cat | dd of=$2 conv=notrunc status=none ;;\n"
+         "  get) [ -n \"$(head -c 1 $2 | tr -d '\\0')\" ] || exit 1; kill -SEGV $$ ;; esac\n";
+  fs::permissions(program, fs::perms::all);
+  const Ran ran = run("command", {"--program", program.string(), "--seed", "1", "--stop-at-first"});
+  fs::remove(program);
+  EXPECT_EQ(ran.code, 1) << ran.text;
+  EXPECT_THAT(ran.text, HasSubstr("FAIL  process_survives"));
+  EXPECT_THAT(ran.text, HasSubstr("signal 11 (SEGV)"));
+  const std::string why = scenarios::why_no_core();
+  EXPECT_THAT(
+      ran.text,
+      AnyOf(testing::ContainsRegex("#0  [a-zA-Z_]"),
+            HasSubstr("stack undecided, because " + (why.empty() ? "gdb is not installed" : why))));
+}
+
 TEST_F(ForeignCampaign, LeavesTrafficServerCleanWhereNothingIsOverwrittenOrTorn) {
   if (!can_run("trafficserver")) {
     GTEST_SKIP() << skipped_;

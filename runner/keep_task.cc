@@ -251,6 +251,7 @@ class Keeper {
     if (auto saved = save(); !saved) {
       return saved;
     }
+    keep_core();
     if (options_.render) {
       case_.trace = options_.render(case_, false);
       case_.colored_trace = options_.render(case_, true);
@@ -338,6 +339,21 @@ class Keeper {
       return "not confirmed on fuse: " + broken.error().message;
     }
     return *broken ? "confirmed on fuse" : "holds on fuse: the two devices disagree";
+  }
+
+  /// The core of the run that was looked at, where it left one.
+  void keep_core() {
+    if (!case_.seen.death || case_.seen.death->core.empty()) {
+      return;
+    }
+    std::error_code error;
+    std::filesystem::copy_file(case_.seen.death->core,
+                               keep_.directory / "core",
+                               std::filesystem::copy_options::overwrite_existing,
+                               error);
+    if (!error) {
+      case_.files.emplace_back("core");
+    }
   }
 
   faultfs::Status write_files(Experiment& experiment) {

@@ -32,7 +32,8 @@ struct KeepOptions {
 /// first violation of `property` (or any). False when nothing is violated.
 [[nodiscard]] faultfs::Result<bool> observe(Experiment& experiment,
                                             const CaseFile& file,
-                                            FailureCase& failure);
+                                            FailureCase& failure,
+                                            bool with_stack = true);
 
 /// To and from the worker's socket: everything but the recording and the examination.
 void to_json(nlohmann::json& json, const FailureCase& failure);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "runner/keep_task.h"
+#include "runner/post_mortem.h"
 #include "scenarios/formats/write_notes.h"
 
 namespace runner {
@@ -36,7 +37,10 @@ std::vector<std::string> lines_of(const Recovery& recovery, const faultfs::Crash
 
 }  // namespace
 
-faultfs::Result<bool> observe(Experiment& experiment, const CaseFile& file, FailureCase& failure) {
+faultfs::Result<bool> observe(Experiment& experiment,
+                              const CaseFile& file,
+                              FailureCase& failure,
+                              bool with_stack) {
   failure.recording = experiment.recording();
   failure.recoveries.clear();
   for (std::size_t at = 1; at <= file.plan.again.size(); ++at) {
@@ -52,6 +56,11 @@ faultfs::Result<bool> observe(Experiment& experiment, const CaseFile& file, Fail
   }
   failure.seen = *state->seen;
   failure.target_log = experiment.target_log();
+  if (with_stack && failure.seen.death && experiment.recording().config.target != "engine") {
+    auto found = post_mortem(*failure.seen.death);
+    failure.stack = std::move(found.stack);
+    failure.no_stack = std::move(found.undecided);
+  }
   const auto& recording = experiment.recording();
   failure.write_notes.clear();
   for (auto& note :

@@ -56,6 +56,9 @@ struct FailureCase {
   /// Of each recovery that was cut too: its requests up to there, and what became of them.
   std::vector<std::vector<std::string>> recoveries;
   std::string target_log;
+  /// Where the process died: its innermost functions, or why they are not known.
+  std::vector<std::string> stack;
+  std::string no_stack;
   /// What each entry of the recording's log is in the target's own format, entry 1 first ("slot 17,
   /// inode of k3 version 2"); empty where it is not known.
   std::vector<std::string> write_notes;

@@ -16,7 +16,7 @@ constexpr std::array<std::uint32_t, 2> slot_sizes = {4096, 16384};
 constexpr std::uint64_t commands_part = 1, faults_part = 3;
 /// A store that writes in a circle overwrites nothing before it is full, and then what is oldest:
 /// that must still be wanted, so most keys are put once.
-constexpr std::uint32_t circle_commands_max = 48, circle_keys = 32, circle_states = 48;
+constexpr std::uint32_t circle_commands_max = 48, circle_keys = 32, circle_states = 64;
 
 /// Walks the settings like an odometer, the fastest digit first, so that any run of consecutive
 /// histories covers them evenly.
@@ -135,7 +135,10 @@ scenarios::Faults faults_of(const CampaignOptions& options) {
 
 int default_jobs(const CampaignOptions& options) {
   const int cpus = static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
-  return options.config.target == "engine" ? cpus : 3 * cpus;
+  if (options.config.target == "engine") {
+    return cpus;
+  }
+  return (options.config.target == "trafficserver" ? 5 : 3) * cpus;
 }
 
 std::uint32_t states_per_history(const CampaignOptions& options) {
@@ -150,7 +153,7 @@ std::uint32_t states_per_history(const CampaignOptions& options) {
     return circle_states;
   }
   if (options.config.target != "engine") {
-    return 24;
+    return 32;
   }
   return options.device == DeviceKind::memory ? 400 : 100;
 }

@@ -57,7 +57,8 @@ class Replayer {
       return usage;
     }
     for (std::uint32_t time = 0; time < options_.times; ++time) {
-      auto broken = once();
+      // gdb takes longer than all the rest: asked once.
+      auto broken = once(time + 1 == options_.times);
       if (!broken) {
         std::cerr << "powercut: undecided, because " << broken.error().message << "\n";
         return undecided;
@@ -97,7 +98,7 @@ class Replayer {
     return {};
   }
 
-  faultfs::Result<bool> once() {
+  faultfs::Result<bool> once(bool with_stack) {
     FailureCase failure;
     failure.file = file_;
     failure.directory = directory_;
@@ -105,7 +106,7 @@ class Replayer {
     failure.device_used = to_text(stage_options_.device);
     failure.commands_before = commands_of(file_).size();
     failure.fates_before = file_.plan.fates.size();
-    auto broken = observe(*experiment_, file_, failure);
+    auto broken = observe(*experiment_, file_, failure, with_stack);
     if (!broken) {
       return broken;
     }

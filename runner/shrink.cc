@@ -237,7 +237,8 @@ class Shrinker {
     bool any = false;
     for (std::size_t index = 0; index < commands_.size(); ++index) {
       const auto kind = commands_[index].kind;
-      if (kind != scenarios::CommandKind::put && kind != scenarios::CommandKind::begin) {
+      if (kind != scenarios::CommandKind::put && kind != scenarios::CommandKind::crowd &&
+          kind != scenarios::CommandKind::begin) {
         continue;
       }
       for (std::uint64_t quarter = 1; quarter < 4 && !bounded(); ++quarter) {

@@ -1,5 +1,7 @@
 #include "runner/stage.h"
 
+#include <sys/statvfs.h>
+
 #include <cstdlib>
 #include <system_error>
 
@@ -21,7 +23,7 @@ faultfs::Status Stage::mount() {
   }
   directory_ = directory;
   std::error_code error;
-  for (const char* part : {"mnt", "work"}) {
+  for (const char* part : {"mnt", "work", "plain"}) {
     fs::create_directory(directory_ / part, error);
     fs::permissions(directory_ / part, fs::perms::all, error);
   }
@@ -34,6 +36,20 @@ faultfs::Status Stage::mount() {
     return faultfs::fail(mount.error().message);
   }
   mount_ = std::move(*mount);
+  return {};
+}
+
+faultfs::Status Stage::make_plain(const scenarios::TargetConfig& config) {
+  auto made = scenarios::PlainDisk::create(directory_ / "plain" / scenarios::disk_name(config),
+                                           config.disk_bytes);
+  if (!made) {
+    return faultfs::fail(made.error().message);
+  }
+  // Programs ask how large a sector is: it must be the device's, or there is no plain disk.
+  struct statvfs about = {};
+  const bool same = ::statvfs((directory_ / "plain").c_str(), &about) == 0 &&
+                    about.f_bsize == device_->profile().sector_bytes;
+  plain_ = same ? std::move(*made) : nullptr;
   return {};
 }
 
@@ -54,6 +70,11 @@ faultfs::Result<std::unique_ptr<Stage>> Stage::create(const scenarios::TargetCon
     }
   } else {
     stage->device_->let_time_fly();
+  }
+  if (stage->mount_ && options.plain_recovery) {
+    if (auto status = stage->make_plain(config); !status) {
+      return faultfs::fail(status.error().message);
+    }
   }
   const fs::path mnt = stage->mount_ ? stage->mount_->directory() : fs::path();
   const fs::path work = stage->mount_ ? stage->directory_ / "work" : fs::path();
@@ -77,6 +98,7 @@ Stage::~Stage() {
   }
   target_.reset();
   mount_.reset();
+  plain_.reset();
   if (!directory_.empty()) {
     std::error_code ignored;
     fs::remove_all(directory_, ignored);

@@ -6,6 +6,7 @@
 
 #include "faultfs/device.h"
 #include "faultfs/mount/mount.h"
+#include "scenarios/plain_disk.h"
 #include "scenarios/targets/target.h"
 
 namespace runner {
@@ -23,6 +24,8 @@ struct StageOptions {
   bool persistent_engine = false;  ///< see scenarios::Rig
   bool forked_engine = false;      ///< see scenarios::Rig
   bool renew_engine = false;       ///< and every crash state begins with a new process
+  bool plain_recovery = false;     ///< fuse: crash states of a target that is no engine run on a
+                                   ///< plain file of `scratch`, where nothing speaks against it
 };
 
 /// A target on its device: in this process on the memory device, or as a process on a FUSE mount.
@@ -42,15 +45,19 @@ class Stage {
   [[nodiscard]] scenarios::Target& target() { return *target_; }
   [[nodiscard]] const scenarios::Rig& rig() const { return *rig_; }
   [[nodiscard]] const StageOptions& options() const { return options_; }
+  /// Null where crash states run on the device.
+  [[nodiscard]] scenarios::PlainDisk* plain() const { return plain_.get(); }
 
  private:
   Stage() = default;
   faultfs::Status mount();
+  faultfs::Status make_plain(const scenarios::TargetConfig& config);
 
   StageOptions options_;
   std::filesystem::path directory_;  // removed at the end; empty on the memory device
   std::unique_ptr<faultfs::Device> device_;
   std::unique_ptr<faultfs::mount::Mount> mount_;
+  std::unique_ptr<scenarios::PlainDisk> plain_;
   std::unique_ptr<scenarios::Rig> rig_;
   std::unique_ptr<scenarios::Target> target_;
 };

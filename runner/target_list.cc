@@ -25,6 +25,7 @@ constexpr KnownTarget known_targets[] = {
      "powercut's own stores (rock, cyclone), in this process or as cache-engine on a mount"},
     {"squid", "Squid with a rock cache_dir, unmodified, one process (-N), on a mount"},
     {"trafficserver", "Traffic Server with one span, a plain file, unmodified, on a mount"},
+    {"nginx", "nginx's proxy_cache on ext4 on a loop device, unmodified, on a mount"},
     {"command", "any program with one file, behind a script of five verbs, on a mount"},
 };
 

@@ -26,6 +26,7 @@ struct Form {
 
 constexpr std::array forms = {
     Form{CommandKind::put, "put", "put KEY SIZE"},
+    Form{CommandKind::crowd, "crowd", "crowd KEY SIZE"},
     Form{CommandKind::begin, "begin", "begin KEY SIZE SENT"},
     Form{CommandKind::more, "more", "more KEY SIZE"},
     Form{CommandKind::finish, "finish", "finish KEY"},
@@ -37,6 +38,8 @@ constexpr std::array forms = {
     Form{CommandKind::stop, "stop", "stop"},
     Form{CommandKind::kill, "kill", "kill"},
     Form{CommandKind::kill_sliced, "kill_sliced", "kill_sliced"},
+    Form{CommandKind::kill_in_stop, "kill_in_stop", "kill_in_stop MILLISECONDS"},
+    Form{CommandKind::overlap, "overlap", "overlap"},
     Form{CommandKind::power_cut,
          "power_cut",
          "power_cut all_lost, power_cut all_kept, or power_cut random SEED"},
@@ -104,6 +107,7 @@ faultfs::Status read_cut(Words words, Command& command) {
 std::vector<std::uint64_t*> numbers_of(Command& command, std::size_t given) {
   switch (command.kind) {
     case CommandKind::put:
+    case CommandKind::crowd:
     case CommandKind::more:
     case CommandKind::update:
       return {&command.size};
@@ -156,11 +160,14 @@ faultfs::Status read_rest(Words words, Command& command) {
     case CommandKind::stop:
     case CommandKind::kill:
     case CommandKind::kill_sliced:
+    case CommandKind::overlap:
       return words.empty() ? faultfs::Status{} : fail(write_it);
     case CommandKind::power_cut:
       return read_cut(words, command);
     case CommandKind::shm:
       return read_shared(words, command);
+    case CommandKind::kill_in_stop:
+      return words.size() == 1 ? read_size(words[0], stop_ms_max, command.size) : fail(write_it);
     case CommandKind::tick:
     case CommandKind::reformat:
       return words.size() == 1 ? read_size(words[0], body_bytes_max, command.size) : fail(write_it);
@@ -176,6 +183,7 @@ std::string to_text(const Command& command) {
   std::string keyed = fmt::format("{} {}", word, key_name(command.key));
   switch (command.kind) {
     case CommandKind::put:
+    case CommandKind::crowd:
     case CommandKind::more:
     case CommandKind::update:
       return fmt::format("{} {}", keyed, size_text(command.size));
@@ -200,6 +208,7 @@ std::string to_text(const Command& command) {
     case CommandKind::shm:
       return fmt::format("{} {}", word, command.word);
     case CommandKind::tick:
+    case CommandKind::kill_in_stop:
       return fmt::format("{} {}", word, command.size);
     case CommandKind::reformat:
       return fmt::format("{} {}", word, size_text(command.size));

@@ -11,20 +11,23 @@
 namespace scenarios {
 
 enum class CommandKind {
-  put,          ///< put k3 40000            a whole put, acknowledged
-  begin,        ///< begin k3 40000 20000    a slow put of 40000 bytes; 20000 are sent now
-  more,         ///< more k3 10000           sends some more of it
-  finish,       ///< finish k3               sends the rest and ends it
-  abort,        ///< abort k3                gives it up
-  get,          ///< get k3   |   get k3 100 5000    (offset, size)
-  purge,        ///< purge k3
-  update,       ///< update k3 300           header update, header padded to 300 bytes (0: short)
-  sync,         ///< sync
-  stop,         ///< stop                    clean stop, then restart and full rebuild
-  kill,         ///< kill                    SIGKILL, then restart and full rebuild
-  kill_sliced,  ///< kill_sliced             SIGKILL, restart; the rebuild runs only by `tick`
-  power_cut,    ///< power_cut all_lost | all_kept | random 0x12   then restart and full rebuild
-  tick,         ///< tick 3                  slices of background work
+  put,           ///< put k3 40000            a whole put, acknowledged
+  crowd,         ///< crowd k3 40000          the same, while other clients ask for the key too
+  begin,         ///< begin k3 40000 20000    a slow put of 40000 bytes; 20000 are sent now
+  more,          ///< more k3 10000           sends some more of it
+  finish,        ///< finish k3               sends the rest and ends it
+  abort,         ///< abort k3                gives it up
+  get,           ///< get k3   |   get k3 100 5000    (offset, size)
+  purge,         ///< purge k3
+  update,        ///< update k3 300           header update, header padded to 300 bytes (0: short)
+  sync,          ///< sync
+  stop,          ///< stop                    clean stop, then restart and full rebuild
+  kill,          ///< kill                    SIGKILL, then restart and full rebuild
+  kill_sliced,   ///< kill_sliced             SIGKILL, restart; the rebuild runs only by `tick`
+  kill_in_stop,  ///< kill_in_stop 300       asked to stop, SIGKILL so many ms later, then restart
+  overlap,       ///< overlap                asked to stop, and restarted while it still ends
+  power_cut,     ///< power_cut all_lost | all_kept | random 0x12   then restart and full rebuild
+  tick,          ///< tick 3                  slices of background work
   shm,       ///< shm off   |   shm image_digest    what happens to shared memory (shared_memory.h)
   reformat,  ///< reformat 8K             clean stop, restart with another slot size: the store must
              ///< clear
@@ -35,7 +38,7 @@ struct Command {
   CommandKind kind = CommandKind::sync;
   Key key = 0;
   std::uint64_t size = 0;    ///< put, begin: body bytes; more: bytes; get: size; update: header
-                             ///< bytes; tick: count; reformat: slot bytes
+                             ///< bytes; tick: count; kill_in_stop: ms; reformat: slot bytes
   std::uint64_t offset = 0;  ///< get: offset; begin: bytes sent at once
   enum class CutStyle : std::uint8_t { all_lost, all_kept, random } cut = CutStyle::all_lost;
   std::uint64_t seed = 0;  ///< power_cut random
@@ -47,6 +50,7 @@ struct Command {
 constexpr Key key_max = 9'999'999;
 constexpr std::uint64_t body_bytes_max = 256U << 20U;
 constexpr std::uint64_t header_bytes_max = 64U << 10U;
+constexpr std::uint64_t stop_ms_max = 10'000;
 
 /// True for a get of the whole object (its size is 0).
 [[nodiscard]] inline bool asks_whole(const Command& get) {

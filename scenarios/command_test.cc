@@ -16,6 +16,9 @@ using ::testing::HasSubstr;
 TEST(Command, ReadsAsDocumented) {
   for (const char* line : {"put k3 40000",
                            "put k3 64K",
+                           "crowd k3 40000",
+                           "kill_in_stop 300",
+                           "overlap",
                            "begin k3 40000 20000",
                            "more k3 10000",
                            "finish k3",
@@ -52,7 +55,7 @@ TEST(Command, RefusesWithTheLineAndWhatIsAllowed) {
     return command ? std::string("accepted") : command.error().message;
   };
   EXPECT_THAT(message("punt k3 1"),
-              AllOf(HasSubstr("punt k3 1"), HasSubstr("allowed: put, begin")));
+              AllOf(HasSubstr("punt k3 1"), HasSubstr("allowed: put, crowd, begin")));
   EXPECT_THAT(message(""), HasSubstr("holds no command"));
   EXPECT_THAT(message("put k3"), AllOf(HasSubstr("'put k3'"), HasSubstr("put KEY SIZE")));
   EXPECT_THAT(message("put k3 1 2"), HasSubstr("put KEY SIZE"));

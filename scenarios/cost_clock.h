@@ -9,9 +9,19 @@
 namespace scenarios {
 
 /// What a crash state costs its time for.
-enum class CostPart : std::uint8_t { build, start, gets, structure, traffic, kill, judge, other };
-inline constexpr std::array<std::string_view, 8> cost_part_names = {
-    "build", "start", "gets", "structure", "traffic", "kill", "judge", "other"};
+enum class CostPart : std::uint8_t {
+  build,
+  start,
+  gets,
+  structure,
+  traffic,
+  kill,
+  judge,
+  record,
+  other
+};
+inline constexpr std::array<std::string_view, 9> cost_part_names = {
+    "build", "start", "gets", "structure", "traffic", "kill", "judge", "record", "other"};
 
 /// Adds up the time between two calls of `enter`, per part. No verdict depends on it.
 class CostClock {

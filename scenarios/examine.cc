@@ -19,6 +19,7 @@
 
 #include <fmt/format.h>
 
+#include "faultfs/base/check.h"
 #include "faultfs/base/random.h"
 #include "scenarios/reading.h"
 #include "scenarios/recording.h"
@@ -325,6 +326,12 @@ faultfs::Result<Examination> examine(Target& target,
                                      const ExamineOptions& options) {
   Examination seen;
   seen.point = point;
+  const bool plain = options.plain != nullptr && recording.faults.empty() && disks.size() == 1 &&
+                     target.move_to(options.plain->directory());
+  if (plain) {
+    target.kill();
+    options.plain->put(disks.front());
+  }
   if (const faultfs::Status ready =
           power_on_with(rig.device, std::move(disks), recording.faults, FaultsFor::examination);
       !ready) {
@@ -333,8 +340,11 @@ faultfs::Result<Examination> examine(Target& target,
   rig.device.record(options.recovery != nullptr);
   BodyLibrary own;
   BodyLibrary& bodies = recording.bodies ? *recording.bodies : own;
-  if (const faultfs::Status status = Examiner(target, rig, recording, options, bodies).run(seen);
-      !status) {
+  const faultfs::Status status = Examiner(target, rig, recording, options, bodies).run(seen);
+  if (plain) {
+    POWERCUT_CHECK(target.move_to({}), "back on the disks of the rig");
+  }
+  if (!status) {
     return tl::unexpected(status.error());
   }
   return seen;

@@ -1,7 +1,13 @@
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "faultfs/base/random.h"
 #include "scenarios/in_place_cache.h"
+#include "scenarios/plain_disk.h"
 #include "scenarios/recording.h"
 
 namespace scenarios {
@@ -108,6 +114,40 @@ TEST_F(Examine, LeavesOutWhatItIsNotAskedFor) {
   EXPECT_EQ(seen.after_recovery.size(), 1U);
   EXPECT_TRUE(seen.after_reopen.empty() && seen.after_traffic.empty());
   EXPECT_TRUE(seen.traffic.empty() && seen.after_last_restart.empty());
+}
+
+TEST(PlainDisk, HoldsTheImageWhateverItHeld) {
+  const std::uint64_t size_bytes = 512 * 1024;
+  std::string directory = (std::filesystem::temp_directory_path() / "plain_XXXXXX").string();
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::filesystem::path file = std::filesystem::path(directory) / "disk";
+  {
+    auto disk = PlainDisk::create(file, size_bytes);
+    ASSERT_TRUE(disk.has_value()) << disk.error().message;
+    faultfs::Image image(size_bytes);
+    (*disk)->put(image);
+    faultfs::Random random(1);
+    for (int round = 0; round < 20; ++round) {
+      // A cache scribbles on it; then another state is wanted.
+      const faultfs::Bytes noise(5000, static_cast<std::byte>(round + 1));
+      std::fstream scribble(file, std::ios::in | std::ios::out | std::ios::binary);
+      scribble.seekp(static_cast<std::streamoff>(random.below(size_bytes - noise.size())));
+      const void* raw = noise.data();
+      scribble.write(static_cast<const char*>(raw), static_cast<std::streamsize>(noise.size()));
+      scribble.close();
+      if (round % 5 == 4) {
+        image.write_zeros(0, size_bytes);
+      }
+      image.write(random.below(size_bytes - noise.size()), noise);
+      (*disk)->put(image);
+      const auto there = faultfs::Image::load(file);
+      ASSERT_TRUE(there.has_value()) << there.error().message;
+      EXPECT_TRUE(there->same_bytes(image)) << round;
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(file));
+  std::filesystem::remove(directory);
+  EXPECT_FALSE(PlainDisk::create(file, size_bytes).has_value());
 }
 
 TEST_F(Examine, NothingIsLogged) {

@@ -32,6 +32,7 @@ constexpr std::uint64_t header_bytes_most = 8192;  // more is refused by HTTP ca
 constexpr std::uint32_t metadata_bytes = 80;  // about what key and header take of the first slot
 
 constexpr std::uint64_t small_bytes_max = 800;
+constexpr std::uint64_t stop_ms_most = 1500;  // most stops are over by then
 
 enum class Sizes { equal, few, boundary, any, small };
 
@@ -150,6 +151,8 @@ bool is_restart(CommandKind kind) {
     case CommandKind::stop:
     case CommandKind::kill:
     case CommandKind::kill_sliced:
+    case CommandKind::kill_in_stop:
+    case CommandKind::overlap:
     case CommandKind::power_cut:
     case CommandKind::reformat:
       return true;
@@ -208,8 +211,17 @@ Swarm choose_swarm(const GenerateOptions& options) {
   if (chance(1, 4) && can.reformats && options.overwrites) {
     add_kind(swarm, CommandKind::reformat, 1);
   }
+  if (can.slow_stop) {
+    maybe_add_kind(swarm, CommandKind::kill_in_stop, true, 1);
+    maybe_add_kind(swarm, CommandKind::overlap, true, 1);
+  }
+  if (can.crowds) {
+    maybe_add_kind(swarm, CommandKind::crowd, true, 2);
+  }
   if (can.forgets_unsynced) {
     add_kind(swarm, CommandKind::sync, 2);
+  } else if (can.crowds && can.sync) {
+    add_kind(swarm, CommandKind::sync, 3);  // files: what matters is when they are synced
   }
   if (can.shares_memory) {
     add_kind(swarm, CommandKind::shm, 3);
@@ -329,7 +341,8 @@ CommandKind choose_kind(const GenerateOptions& options, const Swarm& swarm, cons
   }
   // Without overwrites there are no evictions either.
   const bool full = now.units_used + slots_max + 1 > unit_count(options);
-  const bool puts = kind == CommandKind::put || kind == CommandKind::begin;
+  const bool puts =
+      kind == CommandKind::put || kind == CommandKind::crowd || kind == CommandKind::begin;
   return puts && full && !options.overwrites ? CommandKind::get : kind;
 }
 
@@ -347,7 +360,11 @@ Command any_command(const GenerateOptions& options, const Swarm& swarm, Situatio
   command.kind = choose_kind(options, swarm, now);
   switch (command.kind) {
     case CommandKind::put:
+    case CommandKind::crowd:
       choose_object(options, swarm, now, command);
+      break;
+    case CommandKind::kill_in_stop:
+      command.size = between<std::uint64_t>(0, stop_ms_most);
       break;
     case CommandKind::begin:
       choose_object(options, swarm, now, command);

@@ -18,76 +18,9 @@
 
 #include "faultfs/base/check.h"
 #include "faultfs/base/random.h"
-#include "scenarios/cut_style.h"
-#include "scenarios/life_notes.h"
-#include "scenarios/reading.h"
-#include "scenarios/recording.h"
+#include "scenarios/recorder.h"
 
 namespace scenarios {
-
-namespace {
-
-/// A put that was begun and not ended.
-struct Upload {
-  Key key = 0;
-  std::size_t operation = 0;  ///< index in the history
-  std::uint64_t sent_bytes = 0;
-};
-
-class Recorder {
- public:
-  Recorder(Target& target, const Rig& rig, Recording& recording)
-      : target_(target),
-        device_(rig.device),
-        recording_(recording),
-        history_(recording.history),
-        reader_(target, *recording.bodies, recording.history),
-        traits_(target.traits()),
-        notes_(target, recording) {}
-
-  faultfs::Status run();
-
- private:
-  faultfs::Status run_one(const Command& command);
-  void run_operation(const Command& command);
-  faultfs::Status restart(const Command& command);
-
-  [[nodiscard]] std::size_t begin_operation(OperationKind kind, Key key);
-  bool end_operation(std::size_t index, const Reply& reply);
-  bool answered(const Reply& reply, std::string_view what);
-  [[nodiscard]] std::string name(const Operation& operation) const;
-
-  void begin_upload(const Command& command);
-  void send(Upload& upload, std::uint64_t size_bytes);
-  void finish_upload(Key key);
-  void abort_upload(Key key);
-  [[nodiscard]] Upload* open_upload(Key key);
-  void forget_upload(Key key);
-  Reading read(const Command& command);
-  void update(const Command& command);
-  void tick(std::uint64_t count);
-
-  faultfs::Status start(std::string_view after, bool to_end);
-  faultfs::Status reformat(std::uint32_t slot_bytes);
-  faultfs::Status power_cut(const Command& command);
-  void stop_cleanly();
-  [[nodiscard]] bool killed_by_fault() const;
-  faultfs::Status restart_killed();
-
-  Target& target_;
-  faultfs::Device& device_;
-  Recording& recording_;
-  History& history_;
-  Reader reader_;
-  Traits traits_;
-  LifeNotes notes_;
-  std::vector<Upload> uploads_;
-  std::uint32_t slot_bytes_ = 0;  ///< 0: as configured
-  std::uint32_t starts_ = 0;
-  bool may_be_killed_ = false;    ///< a fault kills the cache
-  std::uint64_t kills_seen_ = 0;  ///< by faults, and answered with a restart
-  bool over_ = false;             ///< the target is gone and did not come back
-};
 
 std::string Recorder::name(const Operation& operation) const {
   const std::string text = fmt::format("{}#{}", kind_name(operation.kind), operation.number);
@@ -161,7 +94,9 @@ void Recorder::begin_upload(const Command& command) {
   Operation& operation = history_.operations[index];
   operation.body_bytes = command.size;
   const std::string header = make_header({command.key, operation.number, 0, command.size});
-  const Reply reply = target_.begin_put(command.key, header, command.size);
+  const bool crowd = command.kind == CommandKind::crowd && traits_.crowds;
+  const Reply reply = crowd ? target_.begin_crowd(command.key, header, command.size)
+                            : target_.begin_put(command.key, header, command.size);
   if (reply.outcome != Outcome::done) {
     end_operation(index, reply);
     return;
@@ -259,6 +194,7 @@ void Recorder::tick(std::uint64_t count) {
 void Recorder::run_operation(const Command& command) {
   switch (command.kind) {
     case CommandKind::put:
+    case CommandKind::crowd:
       begin_upload(command);
       finish_upload(command.key);
       break;
@@ -308,110 +244,13 @@ void Recorder::run_operation(const Command& command) {
   }
 }
 
-faultfs::Status Recorder::start(std::string_view after, bool to_end) {
-  uploads_.clear();
-  ++starts_;
-  device_.mark(fmt::format("start {}", starts_));
-  const std::uint32_t first_entry = device_.log_size() + 1;  // its clean mark goes before that
-  const faultfs::Result<Start> start = start_and_rebuild(target_,
-                                                         faultfs::mix(recording_.seed, starts_),
-                                                         geometry(recording_.config, slot_bytes_),
-                                                         to_end);
-  if (!start) {
-    return tl::unexpected(start.error());
-  }
-  notes_.shared_from(first_entry);
-  const std::string what = fmt::format("start {} after {}", starts_, after);
-  if (killed_by_fault()) {
-    return {};
-  }
-  if (answered(start->reply, what) && start->reply.outcome == Outcome::refused) {
-    over_ = true;
-    recording_.trouble = fmt::format("{}: {}", what, start->reply.detail);
-  } else if (!over_ && !start->recovery_ended) {
-    over_ = true;
-    recording_.trouble = what + ": the rebuild did not end";
-  } else if (!over_) {
-    device_.mark(fmt::format("ready {}", starts_));
-  }
-  return {};
-}
-
-void Recorder::stop_cleanly() {
-  device_.mark("stop");
-  notes_.ending();
-  answered(target_.stop(), "stop");
-  device_.fence();
-  notes_.shared_from(device_.log_size());
-}
-
-faultfs::Status Recorder::reformat(std::uint32_t slot_bytes) {
-  TargetConfig config = recording_.config;
-  const std::uint32_t now = slot_bytes_ == 0 ? config.slot_bytes : slot_bytes_;
-  config.slot_bytes = slot_bytes;
-  if (!traits_.reformats || slot_bytes == now || !check(config)) {
-    return {};
-  }
-  const std::size_t index = begin_operation(OperationKind::clear, 0);
-  history_.operations[index].body_bytes = slot_bytes;
-  stop_cleanly();
-  if (over_) {
-    return {};
-  }
-  slot_bytes_ = slot_bytes;
-  faultfs::Status started = start("reformat", true);
-  if (started && !over_) {
-    end_operation(index, {});
-  }
-  return started;
-}
-
-faultfs::Status Recorder::power_cut(const Command& command) {
-  notes_.ending();
-  notes_.power_goes();
-  target_.kill();
-  const faultfs::WriteLog log = device_.log();
-  faultfs::CrashModel model(recording_.base, log, recording_.profile);
-  const faultfs::CrashPlan plan = chosen_plan(model, command);
-  const faultfs::Status legal = model.check(plan);
-  POWERCUT_CHECK(legal.has_value(), "{}: {}", to_text(command), legal.error().message);
-  for (Operation& operation : history_.operations) {
-    if (operation.segment + 1 == history_.segments && operation.ended != UINT32_MAX) {
-      operation.durable_at_cut = model.durable_up_to(operation.ended, plan.point);
-    }
-  }
-  recording_.base = model.build(plan);
-  history_.past.push_back({plan});
-  ++history_.segments;
-  device_.power_on(recording_.base);
-  return start("power cut", true);
-}
-
-faultfs::Status Recorder::restart(const Command& command) {
-  switch (command.kind) {
-    case CommandKind::stop:
-      stop_cleanly();
-      return over_ ? faultfs::Status{} : start("stop", true);
-    case CommandKind::kill:
-    case CommandKind::kill_sliced:
-      device_.mark("kill");
-      notes_.ending();
-      target_.kill();
-      device_.fence();
-      notes_.shared_from(device_.log_size());
-      return start("kill", command.kind == CommandKind::kill || !traits_.sliced_rebuild);
-    case CommandKind::power_cut:
-      return power_cut(command);
-    default:
-      return reformat(static_cast<std::uint32_t>(command.size));
-  }
-}
-
 faultfs::Status Recorder::run_one(const Command& command) {
   switch (command.kind) {
     case CommandKind::stop:
     case CommandKind::kill:
     case CommandKind::kill_sliced:
+    case CommandKind::kill_in_stop:
+    case CommandKind::overlap:
     case CommandKind::power_cut:
     case CommandKind::reformat:
       return restart(command);
@@ -419,32 +258,6 @@ faultfs::Status Recorder::run_one(const Command& command) {
       run_operation(command);
       return {};
   }
-}
-
-/// A fault killed the cache since this was last dealt with. In memory the process is this one: then
-/// all its handles are fenced instead.
-bool Recorder::killed_by_fault() const {
-  return may_be_killed_ && kills_by_faults(device_) > kills_seen_;
-}
-
-/// As the command `kill`, but that the device chose the moment. Restarts may be killed too.
-faultfs::Status Recorder::restart_killed() {
-  constexpr int restarts_max = 100;
-  faultfs::Status status;
-  for (int restarts = 0; status && !over_ && killed_by_fault(); ++restarts) {
-    if (restarts == restarts_max) {
-      return faultfs::fail(
-          "a fault kills the cache at each of its starts; allowed: kill-client "
-          "with nth=, times=, chance= or mark=");
-    }
-    kills_seen_ = kills_by_faults(device_);
-    device_.mark("kill");
-    target_.kill();
-    device_.fence();
-    notes_.shared_from(device_.log_size());
-    status = start("kill by a fault", true);
-  }
-  return status;
 }
 
 faultfs::Status Recorder::run() {
@@ -468,8 +281,6 @@ faultfs::Status Recorder::run() {
   target_.kill();
   return status;
 }
-
-}  // namespace
 
 // NOLINTNEXTLINE(readability-function-size): which cache, on what, how set up, what it does.
 faultfs::Result<Recording> record(Target& target,

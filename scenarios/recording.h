@@ -13,6 +13,7 @@
 #include "scenarios/cost_clock.h"
 #include "scenarios/device_faults.h"
 #include "scenarios/history.h"
+#include "scenarios/plain_disk.h"
 #include "scenarios/targets/shared_memory.h"
 
 namespace scenarios {
@@ -81,6 +82,7 @@ struct ExamineOptions {
   bool traffic = true;
   CostClock* clock = nullptr;             ///< told what the time goes to
   faultfs::WriteLog* recovery = nullptr;  ///< gets what the first start and its rebuild wrote
+  PlainDisk* plain = nullptr;             ///< run on this, not on the device, where the target can
 };
 
 /// The slot size with which the cache is restarted at `point`: that of the last `clear` begun.

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <fstream>
 #include <limits>
 #include <system_error>
 #include <tuple>
@@ -73,7 +75,10 @@ class Descriptor {
 class Launch : public boost::process::extend::handler {
  public:
   Launch(const ChildOptions& options, const std::array<int, 3>& standard)
-      : pin_cpu_(options.pin_cpu), run_as_(options.run_as), parent_(::getpid()) {
+      : pin_cpu_(options.pin_cpu),
+        run_as_(options.run_as),
+        core_dir_(options.core_dir.string()),
+        parent_(::getpid()) {
     descriptors_ = {{standard[0], 0}, {standard[1], 1}, {standard[2], 2}};
     descriptors_.insert(descriptors_.end(), options.descriptors.begin(), options.descriptors.end());
     for (const auto& [ours, theirs] : descriptors_) {
@@ -121,6 +126,7 @@ class Launch : public boost::process::extend::handler {
     if (run_as_) {
       require(become(*run_as_), "made to run as another user");
     }
+    may_leave_a_core();
     require(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "tied to this process");
     require(::getppid() == parent_, "tied to this process");
     forget_signals();
@@ -151,6 +157,16 @@ class Launch : public boost::process::extend::handler {
     ::close_range(next, std::numeric_limits<unsigned>::max(), 0);
   }
 
+  void may_leave_a_core() const {
+    rlimit size = {};
+    if (core_dir_.empty() || ::getrlimit(RLIMIT_CORE, &size) != 0) {
+      return;
+    }
+    size.rlim_cur = size.rlim_max;
+    ::setrlimit(RLIMIT_CORE, &size);
+    require(::chdir(core_dir_.c_str()) == 0, "moved to its directory");
+  }
+
   [[nodiscard]] static bool become(const Account& account) {
     return ::syscall(SYS_setgroups, 0, nullptr) == 0 &&
            ::syscall(SYS_setresgid, account.group, account.group, account.group) == 0 &&
@@ -173,6 +189,7 @@ class Launch : public boost::process::extend::handler {
   int free_from_ = 3;
   int pin_cpu_;
   std::optional<Account> run_as_;
+  std::string core_dir_;
   pid_t parent_;
   mutable const char* step_ = nullptr;
   mutable int error_ = 0;
@@ -332,7 +349,43 @@ faultfs::Result<pid_t> launch(const ChildOptions& options, Launch& steps) {
                                    error_text(reason)));
 }
 
+std::vector<std::filesystem::path> cores_in(const std::filesystem::path& directory) {
+  std::vector<std::filesystem::path> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "core" || name.starts_with("core.")) {
+      found.push_back(entry.path());
+    }
+  }
+  return found;
+}
+
 }  // namespace
+
+std::filesystem::path core_in(const std::filesystem::path& directory) {
+  const auto all = cores_in(directory);
+  return all.empty() ? std::filesystem::path() : all.front();
+}
+
+void remove_cores(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  for (const auto& core : cores_in(directory)) {
+    std::filesystem::remove(core, ignored);
+  }
+}
+
+std::string why_no_core() {
+  std::string pattern;
+  std::getline(std::ifstream("/proc/sys/kernel/core_pattern"), pattern);
+  rlimit size = {};
+  if (::getrlimit(RLIMIT_CORE, &size) == 0 && size.rlim_max == 0) {
+    return "the limit on cores is 0 (ulimit -Hc)";
+  }
+  return pattern.starts_with("core")
+             ? std::string()
+             : fmt::format("cores go elsewhere (kernel.core_pattern is {})", pattern);
+}
 
 faultfs::Result<std::unique_ptr<Child>> Child::start(const ChildOptions& options) {
   if (auto checked = check_program(options.program); !checked) {

@@ -34,7 +34,16 @@ struct ChildOptions {
   int pin_cpu = -1;  ///< CPU it runs on; -1: not pinned
   /// The child is this user from its first instruction on; needs root.
   std::optional<Account> run_as = std::nullopt;
+  /// It begins in this directory and may leave its core there; empty: in ours, and leaves none.
+  std::filesystem::path core_dir = {};
 };
+
+/// The core file that a child left in `directory`; empty: none (see `why_no_core`).
+[[nodiscard]] std::filesystem::path core_in(const std::filesystem::path& directory);
+/// Removes the cores there.
+void remove_cores(const std::filesystem::path& directory);
+/// Why cores are not left in a child's directory on this machine; empty: they are.
+[[nodiscard]] std::string why_no_core();
 
 /// How a child ended.
 struct Exit {

@@ -9,9 +9,9 @@
 //   PROGRAM stop  DISK SCRATCH                0: ended cleanly
 //
 // DISK is the file on the fault device; its size never changes, and a blank one holds zeros.
-// SCRATCH is a directory that is emptied before every `start`: for what lives in memory (sockets,
-// process numbers), never for data. KEY is a word of letters and digits. A value is any bytes, to
-// be given back exactly.
+// It is called in a directory of its own. SCRATCH is a directory that is emptied before every
+// `start`: for what lives in memory (sockets, process numbers), never for data. KEY is a word of
+// letters and digits. A value is any bytes, to be given back exactly.
 //
 // `start` that exits with 0 is ready, and there is no server: every verb opens the disk itself.
 // `start` that prints the line "ready" and stays is a server: a kill takes it and its process
@@ -107,6 +107,11 @@ class CommandTarget : public Target {
   }
   Reply stop() override;
   void kill() override { end_server(); }
+  [[nodiscard]] bool move_to(const fs::path& directory) override {
+    end_server();
+    disk_ = (directory.empty() ? rig_.disk_dir : directory) / disk_.filename();
+    return true;
+  }
 
   [[nodiscard]] std::optional<Structure> structure() override { return std::nullopt; }
   [[nodiscard]] std::optional<Death> death() override {
@@ -174,6 +179,7 @@ ChildOptions CommandTarget::child_options(std::string_view verb, const std::stri
   options.output = output_file();
   options.errors = errors_file();
   options.pin_cpu = rig_.pin_cpu;
+  options.core_dir = rig_.work_dir;
   return options;
 }
 
@@ -203,7 +209,7 @@ Ending CommandTarget::run(std::string_view verb, const std::string& key, bool wi
   if (!ending.exit) {
     (*child)->kill();
   } else if (ending.exit->signal != 0 && !death_) {
-    death_ = Death{ending.exit->signal, 0, log_text()};
+    death_ = Death{ending.exit->signal, 0, log_text(), program_, core_in(rig_.work_dir)};
   }
   ending.output = text_of(output_file());
   return ending;
@@ -234,6 +240,7 @@ Reply CommandTarget::simple(std::string_view verb, const std::string& key) {
 faultfs::Result<Reply> CommandTarget::start(std::uint64_t /*seed*/, std::uint32_t /*slot_bytes*/) {
   end_server();
   death_.reset();
+  remove_cores(rig_.work_dir);
   if (auto made = empty_scratch(); !made) {
     return fail(made.error().message);
   }
@@ -253,7 +260,7 @@ Reply CommandTarget::wait_ready() {
     if (const auto exit = server_->wait(0.001)) {
       server_.reset();
       if (exit->signal != 0) {
-        death_ = Death{exit->signal, 0, log_text()};
+        death_ = Death{exit->signal, 0, log_text(), program_, core_in(rig_.work_dir)};
       }
       return judge("start", {exit, {}});
     }
@@ -273,7 +280,7 @@ bool CommandTarget::note_end() {
   }
   const auto exit = server_->poll();
   if (exit && !death_) {
-    death_ = Death{exit->signal, exit->code, log_text()};
+    death_ = Death{exit->signal, exit->code, log_text(), program_, core_in(rig_.work_dir)};
   }
   return exit.has_value();
 }

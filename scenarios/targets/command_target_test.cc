@@ -14,6 +14,7 @@
 
 #include "faultfs/mount/mount.h"
 #include "scenarios/body.h"
+#include "scenarios/process/child.h"
 
 namespace scenarios {
 namespace {
@@ -184,6 +185,7 @@ TEST_F(CommandTargetTest, ASignalIsADeath) {
   ASSERT_TRUE(target_->death().has_value());
   EXPECT_EQ(target_->death()->signal, SIGSEGV);
   EXPECT_THAT(target_->death()->log_tail, HasSubstr("last words"));
+  EXPECT_EQ(target_->death()->core.empty(), !why_no_core().empty()) << why_no_core();
   ASSERT_EQ(start().outcome, Outcome::done);
   EXPECT_FALSE(target_->death().has_value());
 }

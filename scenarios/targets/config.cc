@@ -32,12 +32,14 @@ constexpr std::array<std::string_view, 12> line_words = {"target",
                                                          "program"};
 constexpr std::uint64_t header_bytes = 16384;  // both stores keep this much before their slots
 constexpr std::uint32_t engine_slot_overhead = 128, squid_slot_overhead = 40;
-constexpr std::array<std::string_view, 4> targets = {"engine", "squid", "trafficserver", "command"};
+constexpr std::array<std::string_view, 5> targets = {
+    "engine", "squid", "trafficserver", "nginx", "command"};
 constexpr std::uint64_t disk_bytes_max = 256U << 20U;  // every crash state is an image of it
 constexpr std::uint32_t slot_bytes_min = 1024, slot_bytes_max = 1U << 20U;
 constexpr std::uint64_t slots_min = 4;
 constexpr std::uint32_t cyclone_stripes_max = 64;
 constexpr std::uint64_t traffic_server_disk_bytes_min = 16 << 20;  // two of its largest writes
+constexpr std::uint64_t nginx_disk_bytes_min = 16 << 20;           // an ext4 with a journal
 
 /// Error unless `word` is one of `allowed`.
 faultfs::Status one_of(std::string_view what,
@@ -109,13 +111,17 @@ faultfs::Status check_engine(const TargetConfig& config) {
 /// A target that is run as it is: the settings of the engine mean nothing to it.
 faultfs::Status check_foreign(const TargetConfig& config) {
   const TargetConfig plain;
-  const bool checks = config.target == "trafficserver" && config.preset == "checksum";
+  const bool checks = (config.target == "trafficserver" &&
+                       (config.preset == "checksum" || config.preset == "loop")) ||
+                      (config.target == "squid" && config.preset == "disker") ||
+                      (config.target == "nginx" && config.preset == "journal");
   if (!config.without_gates.empty() || (config.preset != plain.preset && !checks) ||
       !config.allocator.empty() || !config.policy.empty() || config.store != plain.store) {
-    return fail(
-        fmt::format("target {} is run as it is: preset, without-gate, allocator, policy and store "
-                    "are for target engine (trafficserver: preset checksum)",
-                    config.target));
+    return fail(fmt::format(
+        "target {} is run as it is: preset, without-gate, allocator, policy and store "
+        "are for target engine (presets of others: trafficserver checksum, trafficserver "
+        "loop, squid disker, nginx journal)",
+        config.target));
   }
   if (config.target == "command" && config.program.empty()) {
     return fail(
@@ -126,6 +132,11 @@ faultfs::Status check_foreign(const TargetConfig& config) {
     return fail(fmt::format("disk {} does not suit trafficserver; allowed: from {}",
                             size_text(config.disk_bytes),
                             size_text(traffic_server_disk_bytes_min)));
+  }
+  if (config.target == "nginx" && config.disk_bytes < nginx_disk_bytes_min) {
+    return fail(fmt::format("disk {} does not suit nginx; allowed: from {}",
+                            size_text(config.disk_bytes),
+                            size_text(nginx_disk_bytes_min)));
   }
   if (config.target == "squid" && config.disk_bytes % (1U << 20U) != 0) {
     return fail(fmt::format("disk {} does not suit squid; allowed: a multiple of 1M",
@@ -276,7 +287,7 @@ std::string disk_name(const TargetConfig& config) {
 
 std::uint64_t default_disk_bytes(std::string_view target) {
   constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20U;
-  if (target == "trafficserver") {
+  if (target == "trafficserver" || target == "nginx") {
     return 16 * mebibyte;
   }
   return (target == "squid" ? 4 : 1) * mebibyte;
@@ -304,8 +315,10 @@ faultfs::Status check(const TargetConfig& config) {
         "target '{}' is not known; allowed: {}", config.target, fmt::join(targets, ", ")));
   }
   const bool cyclone = config.target == "engine" && config.store == "cyclone";
-  if (config.shared_memory && !cyclone) {
-    return fail("shared memory is for target engine with store cyclone");
+  if (config.shared_memory && !cyclone && config.target != "trafficserver") {
+    return fail(
+        "shared memory is for target engine with store cyclone, and for trafficserver from 10.2 "
+        "on");
   }
   if ((config.stripes != 1 || config.volumes != 1) && !cyclone) {
     return fail("stripes and volumes are for target engine with store cyclone");

@@ -112,6 +112,26 @@ TEST(TargetConfig, SquidTakesNoEngineWords) {
   EXPECT_THAT(refusal(config), HasSubstr("for target engine"));
 }
 
+TEST(TargetConfig, OtherProgramsHaveFewPresets) {
+  for (const auto& [target, preset, fits] : {std::tuple{"squid", "disker", true},
+                                             std::tuple{"squid", "loop", false},
+                                             std::tuple{"trafficserver", "loop", true},
+                                             std::tuple{"trafficserver", "checksum", true},
+                                             std::tuple{"nginx", "journal", true},
+                                             std::tuple{"nginx", "loop", false}}) {
+    TargetConfig config;
+    config.target = target;
+    config.disk_bytes = default_disk_bytes(target);
+    EXPECT_EQ(refusal(config), "accepted") << target;
+    config.preset = preset;
+    EXPECT_EQ(refusal(config) == "accepted", fits) << target << " " << preset;
+  }
+  TargetConfig config;
+  config.target = "nginx";
+  config.disk_bytes = 1 << 20;
+  EXPECT_THAT(refusal(config), HasSubstr("allowed: from 16M"));
+}
+
 TEST(TargetConfig, LinesAreQuotedWhenRefused) {
   EXPECT_THAT(line_refusal("colour red"), AllOf(HasSubstr("'colour red'"), HasSubstr("preset")));
   EXPECT_THAT(line_refusal("preset"), HasSubstr("one word"));

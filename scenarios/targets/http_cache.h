@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "scenarios/process/child.h"
 #include "scenarios/targets/http.h"
@@ -28,6 +29,7 @@ class HttpCache : public Target {
   [[nodiscard]] Traits traits() const override;
   [[nodiscard]] faultfs::Result<Reply> start(std::uint64_t seed, std::uint32_t slot_bytes) override;
   Reply begin_put(Key key, std::string_view header, std::uint64_t body_bytes) override;
+  Reply begin_crowd(Key key, std::string_view header, std::uint64_t body_bytes) override;
   Reply append(Key key, faultfs::ByteView bytes) override;
   Reply finish_put(Key key) override;
   Reply abort_put(Key key) override;
@@ -38,6 +40,9 @@ class HttpCache : public Target {
   Reply tick(bool& more) override;
   Reply stop() override;
   void kill() override { end_process(); }
+  void kill_in_stop(std::uint32_t milliseconds) override;
+  [[nodiscard]] faultfs::Result<Reply> overlap(std::uint64_t seed) override;
+  [[nodiscard]] bool move_to(const std::filesystem::path& directory) override;
 
   [[nodiscard]] std::optional<Structure> structure() override { return std::nullopt; }
   [[nodiscard]] std::optional<Death> death() override;
@@ -49,21 +54,35 @@ class HttpCache : public Target {
   /// `name` is what sentences call the cache.
   HttpCache(const Rig& rig, std::string name) : rig_(rig), name_(std::move(name)) {}
 
-  /// Writes the files of one life and tells what to start. Error: trouble of the world.
-  [[nodiscard]] virtual faultfs::Result<ChildOptions> prepare(std::uint32_t slot_bytes) = 0;
+  /// Writes the files of one life and tells what to start. `beside`: another life is still ending,
+  /// and what it uses must stay. Error: trouble of the world.
+  [[nodiscard]] virtual faultfs::Result<ChildOptions> prepare(std::uint32_t slot_bytes,
+                                                              bool beside) = 0;
   /// True when its log says that the cache is ready; the port is asked besides.
   [[nodiscard]] virtual bool says_ready() = 0;
   /// An answer that the cache made up itself; every other one was in the store.
   [[nodiscard]] virtual bool is_made_up(const HttpAnswer& answer) const = 0;
+  /// Of those: it has not got the object.
+  [[nodiscard]] virtual bool is_miss(const HttpAnswer& answer) const {
+    return answer.status == 504;
+  }
   /// A get that ended before the length it announced: does its client know that it was broken off?
   [[nodiscard]] virtual bool tells_when_it_breaks_off() const { return false; }
+  /// Does it pass bytes on before it has a buffer full of them?
+  [[nodiscard]] virtual bool passes_on_at_once() const { return true; }
   /// How long after its last byte an object may still be on its way into the store; 0: it is there,
   /// or never will be.
   [[nodiscard]] virtual double seconds_to_keep() const { return 0; }
   /// Removes what a dead process left outside its directories.
   virtual void clean_up() {}
+  /// The storage is about to be another: lets go of it.
+  virtual void leave_storage() {}
 
   [[nodiscard]] const Rig& rig() const { return rig_; }
+  /// Where the disks are now.
+  [[nodiscard]] const std::filesystem::path& disk_dir() const {
+    return moved_to_.empty() ? rig_.disk_dir : moved_to_;
+  }
   [[nodiscard]] std::uint16_t port() const { return port_->number(); }
   [[nodiscard]] std::uint16_t origin_port() const { return origin_->port(); }
   /// Lets the exchanges go on until `done` or for `seconds`. Returns `done()`.
@@ -79,10 +98,16 @@ class HttpCache : public Target {
     std::string header;
     std::uint64_t body_bytes = 0;
     std::uint64_t sent_bytes = 0;
+    std::vector<std::unique_ptr<HttpCall>> others;  ///< of further clients
   };
 
+  faultfs::Status begin_life(std::uint32_t slot_bytes, bool beside);
   Reply wait_ready();
-  HttpAnswer ask(std::string_view method, std::string_view path, std::string_view cache_control);
+  void forget_uploads();
+  HttpAnswer ask(std::string_view method,
+                 std::string_view path,
+                 std::string_view cache_control,
+                 const std::string& range = {});
   Reply trouble(const HttpAnswer& answer);
   Reply kept(Key key, std::string_view header);
 
@@ -91,7 +116,9 @@ class HttpCache : public Target {
   HttpLoop loop_;
   std::unique_ptr<Origin> origin_;
   std::optional<ReservedPort> port_;
-  std::unique_ptr<Child> child_;
+  std::unique_ptr<Child> child_, ending_;  ///< ending: asked to stop, and another has begun
+  std::filesystem::path program_;
+  std::filesystem::path moved_to_;
   std::optional<Death> death_;
   std::map<Key, Upload> uploads_;
 };

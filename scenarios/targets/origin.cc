@@ -8,9 +8,11 @@
 //                                            length of four, Transfer-Encoding: chunked
 //   X-Powercut: …                            the text that says which put this is
 //
-// The body goes out as it is fed. When all of it is out, the connection is closed.
+// The body goes out as it is fed. When all of it is out, the connection is closed. An offer that is
+// shared answers every question the same, each on its own connection.
 #include "scenarios/targets/origin.h"
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <map>
@@ -42,9 +44,78 @@ std::string http_date(std::time_t time) {
   return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT", fmt::gmtime(time));
 }
 
-/// One path, what it is to be answered with, and how far that has gone. Shared by the origin and
-/// the handlers under way.
-class Offer : public std::enable_shared_from_this<Offer> {
+/// An answer on its way out. Shared by its offer and the handlers under way.
+class Delivery : public std::enable_shared_from_this<Delivery> {
+ public:
+  explicit Delivery(tcp::socket socket) : socket_(std::move(socket)) {}
+
+  void put(faultfs::ByteView bytes) {
+    waiting_.insert(waiting_.end(), bytes.begin(), bytes.end());
+    write_more();
+  }
+  /// Nothing more will be put: the connection closes behind the last byte.
+  void finish() {
+    finished_ = true;
+    write_more();
+  }
+  void close() {
+    error_code ignored;
+    socket_.close(ignored);
+    closed_ = true;
+  }
+  /// The cache sends nothing more; what arrives here is the end of the connection.
+  void watch() {
+    socket_.async_read_some(asio::buffer(&unexpected_, 1),
+                            [self = shared_from_this()](const error_code& error, std::size_t) {
+                              if (error) {
+                                self->close();
+                              } else if (!self->closed_) {
+                                self->watch();
+                              }
+                            });
+  }
+  [[nodiscard]] bool closed() const { return closed_; }
+
+ private:
+  void write_more() {
+    if (writing_ || closed_) {
+      return;
+    }
+    if (written_ == under_way_.size()) {
+      under_way_.clear();
+      under_way_.swap(waiting_);
+      written_ = 0;
+    }
+    if (!under_way_.empty()) {
+      writing_ = true;
+      socket_.async_write_some(
+          asio::buffer(under_way_) + written_,
+          [self = shared_from_this()](const error_code& error, std::size_t size_bytes) {
+            self->wrote(error, size_bytes);
+          });
+    } else if (finished_) {
+      close();
+    }
+  }
+
+  void wrote(const error_code& error, std::size_t size_bytes) {
+    writing_ = false;
+    written_ += size_bytes;
+    if (error) {
+      close();
+    }
+    write_more();
+  }
+
+  tcp::socket socket_;
+  faultfs::Bytes waiting_, under_way_;
+  std::size_t written_ = 0;  ///< of what is under way
+  std::byte unexpected_{};
+  bool finished_ = false, writing_ = false, closed_ = false;
+};
+
+/// One path, what it is to be answered with, and how far that has gone.
+class Offer {
  public:
   Offer(std::string header, std::uint64_t body_bytes, bool conditional)
       : header_(std::move(header)),
@@ -58,11 +129,11 @@ class Offer : public std::enable_shared_from_this<Offer> {
     if (chunked_ && !bytes.empty()) {
       put(fmt::format("{:x}\r\n", bytes.size()));
     }
-    waiting_.insert(waiting_.end(), bytes.begin(), bytes.end());
+    put(bytes);
     if (chunked_ && !bytes.empty()) {
       put(fed_ == body_bytes_ ? "\r\n0\r\n\r\n" : "\r\n");
     }
-    write_more();
+    finish_complete();
   }
 
   /// Answers on `socket`, or closes it where the question does not suit the offer.
@@ -73,33 +144,48 @@ class Offer : public std::enable_shared_from_this<Offer> {
       misfit_ = true;
       return;
     }
-    socket_ = std::make_unique<tcp::socket>(std::move(socket));
-    asked_ = true;
+    const auto delivery = std::make_shared<Delivery>(std::move(socket));
+    deliveries_.push_back(delivery);
+    delivery->watch();
     const std::string head = head_text();
-    const auto bytes = std::as_bytes(std::span(head));
-    waiting_.insert(waiting_.begin(), bytes.begin(), bytes.end());
-    write_more();
-    watch();
+    delivery->put(std::as_bytes(std::span(head)));
+    delivery->put(fed_bytes_);
+    finish_complete();
   }
 
+  void share() { shared_ = true; }
   void close() {
-    if (socket_) {
-      error_code ignored;
-      socket_->close(ignored);
+    for (const auto& delivery : deliveries_) {
+      delivery->close();
     }
     closed_ = true;
   }
 
-  [[nodiscard]] bool asked() const { return asked_ || misfit_; }
-  [[nodiscard]] bool ended() const { return closed_ || !socket_; }
+  /// It takes no further question.
+  [[nodiscard]] bool taken() const { return closed_ || (asked() && !shared_); }
+  [[nodiscard]] bool asked() const { return !deliveries_.empty() || misfit_; }
+  [[nodiscard]] bool ended() const {
+    return std::ranges::all_of(deliveries_, [](const auto& each) { return each->closed(); });
+  }
 
  private:
   /// By its length, so that it is the same whenever the same history runs.
   static bool is_chunked(std::uint64_t body_bytes) { return body_bytes % 4 == 3; }
 
-  void put(std::string_view text) {
-    const auto bytes = std::as_bytes(std::span(text));
-    waiting_.insert(waiting_.end(), bytes.begin(), bytes.end());
+  void put(std::string_view text) { put(std::as_bytes(std::span(text))); }
+  void put(faultfs::ByteView bytes) {
+    fed_bytes_.insert(fed_bytes_.end(), bytes.begin(), bytes.end());
+    for (const auto& delivery : deliveries_) {
+      delivery->put(bytes);
+    }
+  }
+  void finish_complete() {
+    if (fed_ != body_bytes_) {
+      return;
+    }
+    for (const auto& delivery : deliveries_) {
+      delivery->finish();
+    }
   }
 
   [[nodiscard]] std::string length_text() const {
@@ -122,57 +208,13 @@ class Offer : public std::enable_shared_from_this<Offer> {
         length_text());
   }
 
-  void write_more() {
-    if (writing_ || closed_ || !socket_) {
-      return;
-    }
-    if (written_ == under_way_.size()) {
-      under_way_.clear();
-      under_way_.swap(waiting_);
-      written_ = 0;
-    }
-    if (!under_way_.empty()) {
-      writing_ = true;
-      socket_->async_write_some(
-          asio::buffer(under_way_) + written_,
-          [self = shared_from_this()](const error_code& error, std::size_t size_bytes) {
-            self->wrote(error, size_bytes);
-          });
-    } else if (fed_ == body_bytes_) {
-      close();
-    }
-  }
-
-  void wrote(const error_code& error, std::size_t size_bytes) {
-    writing_ = false;
-    written_ += size_bytes;
-    if (error) {
-      close();
-    }
-    write_more();
-  }
-
-  /// The cache sends nothing more; what arrives here is the end of the connection.
-  void watch() {
-    socket_->async_read_some(asio::buffer(&unexpected_, 1),
-                             [self = shared_from_this()](const error_code& error, std::size_t) {
-                               if (error) {
-                                 self->close();
-                               } else if (!self->closed_) {
-                                 self->watch();
-                               }
-                             });
-  }
-
   std::string header_;
   std::uint64_t body_bytes_;
   bool conditional_, chunked_;
   std::uint64_t fed_ = 0;
-  faultfs::Bytes waiting_, under_way_;
-  std::size_t written_ = 0;  ///< of what is under way
-  std::unique_ptr<tcp::socket> socket_;
-  std::byte unexpected_{};
-  bool asked_ = false, misfit_ = false, writing_ = false, closed_ = false;
+  faultfs::Bytes fed_bytes_;  ///< as they go out
+  std::vector<std::shared_ptr<Delivery>> deliveries_;
+  bool misfit_ = false, closed_ = false, shared_ = false;
 };
 
 /// A connection whose request has not arrived yet.
@@ -203,6 +245,7 @@ class AsioOrigin : public Origin {
     offers_[std::string(path)] =
         std::make_shared<Offer>(std::string(header), body_bytes, /*conditional=*/false);
   }
+  void share(std::string_view path) override { at(path).share(); }
   void offer_unchanged(std::string_view path, std::string_view header) override {
     withdraw(path);
     offers_[std::string(path)] =
@@ -255,7 +298,7 @@ class AsioOrigin : public Origin {
   void serve(Arrival& arrival) {
     const auto target = arrival.request.target();
     const auto found = offers_.find(std::string_view(target.data(), target.size()));
-    if (found == offers_.end() || found->second->asked()) {
+    if (found == offers_.end() || found->second->taken()) {
       ++refused_;
       return;
     }

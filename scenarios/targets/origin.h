@@ -23,14 +23,16 @@ class Origin {
   /// The next GET of `path` gets 200, `header` as X-Powercut and a body of `body_bytes` to come by
   /// `feed`. Takes the place of an offer of the same path.
   virtual void offer(std::string_view path, std::string_view header, std::uint64_t body_bytes) = 0;
+  /// Further GETs of an offered `path` get the same answer, each on its own connection.
+  virtual void share(std::string_view path) = 0;
   /// The next conditional GET of `path` gets 304 with `header`; an unconditional one is closed.
   virtual void offer_unchanged(std::string_view path, std::string_view header) = 0;
   virtual void feed(std::string_view path, faultfs::ByteView bytes) = 0;
   /// Has the cache asked for it?
   [[nodiscard]] virtual bool asked(std::string_view path) const = 0;
-  /// Has its connection ended, by either side (or was there none)?
+  /// Have its connections ended, by either side (or were there none)?
   [[nodiscard]] virtual bool ended(std::string_view path) const = 0;
-  /// Closes the connection, in the middle of the body if need be.
+  /// Closes the connections, in the middle of the body if need be.
   virtual void cut(std::string_view path) = 0;
   /// Forgets the offer; its connection is closed.
   virtual void withdraw(std::string_view path) = 0;

@@ -124,6 +124,24 @@ TEST_F(OriginTest, OnlyWhatIsOfferedIsServedAndOnce) {
   EXPECT_EQ(origin_->refused(), 2U);
 }
 
+TEST_F(OriginTest, WhatIsSharedIsServedToAllFromItsBeginning) {
+  origin_->offer("/k1", "which put", 1000);
+  const auto first = call("/k1");
+  origin_->feed("/k1", ByteView(body_).first(300));
+  EXPECT_TRUE(loop_.run_until([&] { return first->body_bytes() == 300; }, 5));
+  origin_->share("/k1");
+  const auto second = call("/k1");
+  EXPECT_TRUE(loop_.run_until([&] { return second->body_bytes() == 300; }, 5));
+  EXPECT_FALSE(origin_->ended("/k1"));
+  origin_->feed("/k1", ByteView(body_).subspan(300));
+  for (const auto* client : {&first, &second}) {
+    EXPECT_TRUE(ends(**client));
+    EXPECT_EQ((*client)->answer().body, body_);
+  }
+  EXPECT_TRUE(loop_.run_until([&] { return origin_->ended("/k1"); }, 5));
+  EXPECT_EQ(origin_->refused(), 0U);
+}
+
 TEST_F(OriginTest, ABodyThatIsCutIsNotComplete) {
   origin_->offer("/k1", "which put", 1000);
   const auto client = call("/k1");

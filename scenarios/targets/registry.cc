@@ -2,6 +2,7 @@
 
 #include "scenarios/targets/command_target.h"
 #include "scenarios/targets/engine_target.h"
+#include "scenarios/targets/nginx.h"
 #include "scenarios/targets/squid.h"
 #include "scenarios/targets/target.h"
 #include "scenarios/targets/trafficserver.h"
@@ -22,6 +23,9 @@ faultfs::Status available(const TargetConfig& config, bool on_memory_device) {
   if (config.target == "trafficserver") {
     return traffic_server_available(config);
   }
+  if (config.target == "nginx") {
+    return nginx_available(config);
+  }
   if (config.target == "command") {
     return command_available(config);
   }
@@ -41,6 +45,9 @@ faultfs::Result<std::unique_ptr<Target>> make_target(const TargetConfig& config,
   }
   if (config.target == "trafficserver") {
     return make_traffic_server(config, rig);
+  }
+  if (config.target == "nginx") {
+    return make_nginx(config, rig);
   }
   return config.target == "command" ? make_command(config, rig) : make_engine(config, rig);
 }

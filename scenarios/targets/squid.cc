@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <fstream>
 #include <system_error>
 
@@ -31,10 +32,14 @@ using faultfs::fail;
 
 constexpr std::string_view ready_line = "Completed Validation Procedure";
 
-/// The name by which a Squid's shared memory is told from others'.
-std::string next_service_name() {
+/// The name by which a Squid's shared memory is told from others', and with a disk process its
+/// sockets, whose directory is not a sandbox's own: there another has our process number too.
+std::string next_service_name(bool disker) {
   static std::atomic<unsigned> count = 0;
-  return fmt::format("powercut{}n{}", ::getpid(), ++count);
+  const std::string nonce =
+      disker ? fmt::format("x{:x}", std::chrono::steady_clock::now().time_since_epoch().count())
+             : "";
+  return fmt::format("powercut{}n{}{}", ::getpid(), ++count, nonce);
 }
 
 class Squid : public HttpCache {
@@ -43,7 +48,7 @@ class Squid : public HttpCache {
       : HttpCache(rig, "squid"),
         setup_(std::move(setup)),
         program_(std::move(program)),
-        service_(next_service_name()) {}
+        service_(next_service_name(setup_.disker)) {}
   ~Squid() override { end_process(); }
   Squid(const Squid&) = delete;
   Squid& operator=(const Squid&) = delete;
@@ -53,9 +58,14 @@ class Squid : public HttpCache {
   }
 
  protected:
-  [[nodiscard]] faultfs::Result<ChildOptions> prepare(std::uint32_t slot_bytes) override;
+  [[nodiscard]] faultfs::Result<ChildOptions> prepare(std::uint32_t slot_bytes,
+                                                      bool beside) override;
   [[nodiscard]] bool says_ready() override {
-    return text_of(log_file()).find(ready_line) != std::string::npos;
+    // With a disk process there are two that rebuild, and one log.
+    const std::string log = text_of(log_file());
+    const std::size_t first = log.find(ready_line);
+    return first != std::string::npos &&
+           (!setup_.disker || log.find(ready_line, first + 1) != std::string::npos);
   }
   [[nodiscard]] bool is_made_up(const HttpAnswer& answer) const override {
     return !answer.field("X-Squid-Error").empty();
@@ -86,14 +96,19 @@ faultfs::Status Squid::write_files() {
   return {};
 }
 
-faultfs::Result<ChildOptions> Squid::prepare(std::uint32_t slot_bytes) {
+faultfs::Result<ChildOptions> Squid::prepare(std::uint32_t slot_bytes, bool beside) {
   setup_.slot_bytes = slot_bytes != 0 ? slot_bytes : setup_.slot_bytes;
+  setup_.disk_dir = disk_dir();
   setup_.port = port();
   setup_.origin_port = origin_port();
   if (auto ready = prepare_directories(setup_).and_then([&] { return write_files(); }); !ready) {
     return fail(ready.error().message);
   }
-  clean_up();
+  if (beside) {
+    service_ = next_service_name(setup_.disker);  // the old process has objects of its name
+  } else {
+    clean_up();
+  }
   ChildOptions options = squid_command(program_, setup_, service_);
   options.output = output_file();
   return options;
@@ -121,6 +136,7 @@ faultfs::Result<std::unique_ptr<Target>> make_squid(const TargetConfig& config, 
   setup.work_dir = rig.work_dir;
   setup.disk_bytes = config.disk_bytes;
   setup.slot_bytes = config.slot_bytes;
+  setup.disker = config.preset == "disker";
   auto squid = std::make_unique<Squid>(rig, std::move(setup), *program);
   if (auto opened = squid->open(); !opened) {
     return fail(opened.error().message);

@@ -2,7 +2,8 @@
 //
 // One process, one slot per write:     -N, so the store is written by blocking calls of the process
 //   that serves HTTP: when the last byte of a response has reached the client, its slots have been
-//   written. With a disk process overwriting a stored key fails (5.7), so -N it is.
+//   written. With a disk process (--foreground; `--preset disker`)
+//   overwriting a stored key fails (5.7), so -N it is as a rule.
 // Nothing from memory:                 cache_mem 0, so a hit is read from the disk.
 // What a client aborts, ends:          quick_abort_min 0, otherwise Squid fetches short rests
 // alone. One attempt at the origin:           forward_max_tries 1, so a refused fetch does not take
@@ -124,7 +125,8 @@ ChildOptions squid_command(const std::filesystem::path& program,
                            const std::string& name) {
   ChildOptions options;
   options.program = program;
-  options.arguments = {"-N", "-F", "-f", (setup.work_dir / "squid.conf").string(), "-n", name};
+  const char* processes = setup.disker ? "--foreground" : "-N";
+  options.arguments = {processes, "-F", "-f", (setup.work_dir / "squid.conf").string(), "-n", name};
   const SquidUser user = squid_user();
   if (user.renamed) {
     options.arguments.insert(options.arguments.begin(),
@@ -190,9 +192,11 @@ faultfs::Status prepare_directories(const SquidSetup& setup) {
 void remove_shared_memory(const std::string& name) {
   std::error_code error;
   const std::string prefix = name + "-";
-  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", error)) {
-    if (entry.path().filename().string().compare(0, prefix.size(), prefix) == 0) {
-      std::filesystem::remove(entry.path(), error);
+  for (const char* directory : {"/dev/shm", "/run/squid"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+      if (entry.path().filename().string().starts_with(prefix)) {
+        std::filesystem::remove(entry.path(), error);
+      }
     }
   }
 }

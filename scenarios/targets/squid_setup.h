@@ -15,6 +15,7 @@ struct SquidSetup {
   std::filesystem::path disk_dir, work_dir;
   std::uint64_t disk_bytes = 0;
   std::uint32_t slot_bytes = 0;
+  bool disker = false;            ///< the store belongs to a process of its own
   std::uint16_t port = 0;         ///< it listens on
   std::uint16_t origin_port = 0;  ///< it fetches from
 };
@@ -45,7 +46,8 @@ struct SquidUser {
 /// `disk_dir` that the user cannot enter.
 [[nodiscard]] faultfs::Status prepare_directories(const SquidSetup& setup);
 
-/// Removes what a Squid called `name` left in /dev/shm when it was killed.
+/// Removes what a Squid called `name` left in /dev/shm, and of sockets in /run/squid, when it was
+/// killed.
 void remove_shared_memory(const std::string& name);
 
 }  // namespace scenarios

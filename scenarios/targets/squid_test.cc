@@ -24,6 +24,7 @@
 #include "scenarios/body.h"
 #include "scenarios/formats/squid_rock.h"
 #include "scenarios/formats/write_notes.h"
+#include "scenarios/plain_disk.h"
 
 namespace scenarios {
 namespace {
@@ -192,6 +193,49 @@ TEST_F(SquidTest, PartOfABodyIsCutFromTheWhole) {
   const Bytes body = make_body(1, 1, 1000);
   EXPECT_EQ(part.claimed_bytes, 1000U);
   EXPECT_EQ(part.body, Bytes(body.begin() + 900, body.begin() + 950));
+  const GetReply outside = target_->get(1, 9000, 100);
+  EXPECT_TRUE(outside.kind == Kind::hit && outside.body.empty());
+}
+
+TEST_F(SquidTest, AnObjectThatACrowdAskedForIsWhole) {
+  start();
+  const Bytes body = make_body(1, 1, 60'000);
+  ASSERT_EQ(target_->begin_crowd(1, header(1, 1, body.size()), body.size()).outcome, Outcome::done);
+  ASSERT_EQ(target_->append(1, body).outcome, Outcome::done);
+  EXPECT_NE(target_->finish_put(1).outcome, Outcome::lost);
+  EXPECT_THAT(seen(1), AnyOf("hit put#1 60000", "miss"));
+}
+
+TEST_F(SquidTest, TheNextLifeMayBeginBeforeTheLastHasEnded) {
+  start();
+  ASSERT_EQ(put(1, 1, 5000).outcome, Outcome::done);
+  const auto reply = target_->overlap(2);
+  ASSERT_TRUE(reply.has_value()) << reply.error().message;
+  ASSERT_EQ(reply->outcome, Outcome::done) << reply->detail;
+  EXPECT_THAT(seen(1), AnyOf("hit put#1 5000", "miss"));
+  EXPECT_EQ(put(2, 2, 5000).outcome, Outcome::done);
+  EXPECT_EQ(seen(2), "hit put#2 5000");
+  target_->kill_in_stop(100);
+  EXPECT_FALSE(target_->death().has_value());
+}
+
+TEST_F(SquidTest, RunsOnAPlainFileAndComesBack) {
+  start();
+  ASSERT_EQ(put(1, 1, 5000).outcome, Outcome::done);
+  target_->kill();
+  std::filesystem::create_directory(directory_ / "plain");
+  auto plain = PlainDisk::create(directory_ / "plain" / "rock", config_.disk_bytes);
+  ASSERT_TRUE(plain.has_value()) << plain.error().message;
+  (*plain)->put(device_->snapshot().front());
+  const auto before = device_->counters();
+  ASSERT_TRUE(target_->move_to((*plain)->directory()));
+  start();
+  EXPECT_EQ(seen(1), "hit put#1 5000");
+  EXPECT_EQ(device_->counters().reads, before.reads) << "the device was not asked";
+  ASSERT_TRUE(target_->move_to({}));
+  start();
+  EXPECT_EQ(seen(1), "hit put#1 5000");
+  EXPECT_GT(device_->counters().reads, before.reads);
 }
 
 TEST_F(SquidTest, ObjectsOutliveAKillAndAStop) {
@@ -393,40 +437,6 @@ TEST_F(SquidTest, SmallStoresAndOtherSlotSizesWork) {
     start();
     EXPECT_EQ(seen(1), "hit put#1 50000") << slot_bytes;
   }
-}
-
-TEST_F(SquidTest, Speed) {
-  using Clock = std::chrono::steady_clock;
-  const auto median = [](int runs, const auto& run) {
-    std::vector<double> milliseconds;
-    for (int i = 0; i < runs; ++i) {
-      const auto begun = Clock::now();
-      run(i);
-      milliseconds.push_back(
-          std::chrono::duration<double, std::milli>(Clock::now() - begun).count());
-    }
-    std::nth_element(milliseconds.begin(), milliseconds.begin() + runs / 2, milliseconds.end());
-    return milliseconds[static_cast<std::size_t>(runs / 2)];
-  };
-  const double ready = median(15, [&](int) {
-    target_->kill();
-    start();
-  });
-  const double small = median(20, [&](int i) { put(1, static_cast<PutNumber>(i + 1), 1000); });
-  const double large = median(20, [&](int i) { put(2, static_cast<PutNumber>(i + 50), 200000); });
-  const double hit = median(20, [&](int) { get(1); });
-  const double large_hit = median(20, [&](int) { get(2); });
-  const double stop = median(1, [&](int) { target_->stop(); });
-  std::cout << fmt::format(
-      "median ms: kill and start to ready {:.1f}, put 1000 B {:.2f}, put 200 kB {:.2f}, "
-      "get 1000 B {:.2f}, get 200 kB {:.2f}, stop {:.0f}\n",
-      ready,
-      small,
-      large,
-      hit,
-      large_hit,
-      stop);
-  EXPECT_LT(ready, 2000);
 }
 
 /// In a user namespace that knows root only: 0 when Squid served there, else what went wrong.

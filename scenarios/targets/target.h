@@ -43,6 +43,8 @@ struct Traits {
   bool reformats = false;       ///< can be restarted with another slot size
   bool shares_memory = false;   ///< keeps something in shared memory from life to life
   bool in_process = false;      ///< dies with the harness: runs on the memory device
+  bool slow_stop = false;       ///< a stop takes time: it can be killed in it, or be started beside
+  bool crowds = false;          ///< several clients can ask for an object that is being put
 };
 
 enum class Outcome {
@@ -79,7 +81,9 @@ struct GetReply {
 struct Death {
   int signal = 0;  ///< 0: it exited
   int exit_code = 0;
-  std::string log_tail;  ///< last lines of its log
+  std::string log_tail;                ///< last lines of its log
+  std::filesystem::path program = {};  ///< what died, where that is known
+  std::filesystem::path core = {};  ///< its core file, until the next start; empty: none was left
 };
 
 /// What one unit of storage (slot) is used for, as the target tells it. See engine/store.h.
@@ -110,6 +114,10 @@ class Target {
                                                      std::uint32_t slot_bytes) = 0;
 
   virtual Reply begin_put(Key key, std::string_view header, std::uint64_t body_bytes) = 0;
+  /// As `begin_put`, and further clients ask for the key while it is being put.
+  virtual Reply begin_crowd(Key key, std::string_view header, std::uint64_t body_bytes) {
+    return begin_put(key, header, body_bytes);
+  }
   virtual Reply append(Key key, faultfs::ByteView bytes) = 0;
   virtual Reply finish_put(Key key) = 0;
   virtual Reply abort_put(Key key) = 0;
@@ -163,6 +171,18 @@ class Target {
   virtual Reply stop() = 0;
   /// SIGKILL and reap (in process: drop without closing). Never fails; also cleans what it left.
   virtual void kill() = 0;
+  /// Asks it to stop, and kills it so many milliseconds later (`Traits::slow_stop`).
+  virtual void kill_in_stop(std::uint32_t /*milliseconds*/) { kill(); }
+  /// Asks it to stop and starts the next life at once, again and again until that is up, while the
+  /// old one is still ending (`Traits::slow_stop`). Otherwise as `start`.
+  [[nodiscard]] virtual faultfs::Result<Reply> overlap(std::uint64_t seed) {
+    return start(seed, 0);
+  }
+  /// From the next start on the disks are files of the same names in `directory`; empty: those of
+  /// the rig again. False: it cannot.
+  [[nodiscard]] virtual bool move_to(const std::filesystem::path& directory) {
+    return directory.empty();
+  }
   /// As `kill`, and the next start is a new process, also where one serves many lives.
   virtual void renew() { kill(); }
 

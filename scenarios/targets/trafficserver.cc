@@ -12,13 +12,20 @@
 // hit of a part. What the server made up itself is an error page without the origin's header.
 #include "scenarios/targets/trafficserver.h"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <chrono>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "scenarios/formats/stripe_layout.h"
 #include "scenarios/targets/http_cache.h"
+#include "scenarios/targets/loop_disk.h"
+#include "scenarios/targets/shared_objects.h"
 #include "scenarios/targets/trafficserver_setup.h"
+#include "scenarios/targets/trafficserver_yaml.h"
 
 namespace scenarios {
 namespace {
@@ -26,18 +33,32 @@ namespace {
 using faultfs::fail;
 
 constexpr double sync_seconds = 6, pause_seconds = 0.01;
+constexpr std::string_view attached_line = "attaching cached directory from shm";
 constexpr std::string_view cache_line = "cache enabled";
 constexpr std::string_view ready_line = "Traffic Server is fully initialized";
 
 class TrafficServer : public HttpCache {
  public:
-  TrafficServer(const Rig& rig, const TargetConfig& config, std::filesystem::path program)
+  TrafficServer(const Rig& rig,
+                const TargetConfig& config,
+                std::filesystem::path program,
+                bool yaml)
       : HttpCache(rig, "trafficserver"),
-        disk_(rig.disk_dir / disk_name(config)),
+        disk_name_(disk_name(config)),
         program_(std::move(program)),
         layout_(stripe_layout(config.disk_bytes)),
-        checksums_(config.preset == "checksum") {}
-  ~TrafficServer() override { end_process(); }
+        checksums_(config.preset == "checksum"),
+        on_loop_(config.preset == "loop"),
+        yaml_(yaml) {
+    if (config.shared_memory) {
+      static std::atomic<unsigned> count = 0;
+      shared_.emplace(fmt::format("powercut-{}-ts{}", ::getpid(), ++count));
+    }
+  }
+  ~TrafficServer() override {
+    end_process();
+    loop_.reset();
+  }
   TrafficServer(const TrafficServer&) = delete;
   TrafficServer& operator=(const TrafficServer&) = delete;
 
@@ -45,6 +66,7 @@ class TrafficServer : public HttpCache {
     Traits traits = HttpCache::traits();
     traits.sync = traits.forgets_unsynced = true;
     traits.circle_bytes = layout_.end - layout_.data;
+    traits.shares_memory = shared_.has_value();
     return traits;
   }
   Reply finish_put(Key key) override {
@@ -64,10 +86,27 @@ class TrafficServer : public HttpCache {
     return HttpCache::append(key, bytes);
   }
   Reply sync() override;
+  void order_shared(std::string_view word) override {
+    if (shared_) {
+      shared_->order(word);
+    }
+  }
+  [[nodiscard]] std::shared_ptr<const SharedState> save_shared() override {
+    return shared_ ? shared_->save() : nullptr;
+  }
+  void restore_shared(const std::shared_ptr<const SharedState>& state) override {
+    if (shared_) {
+      shared_->restore(state);
+    }
+  }
+  [[nodiscard]] bool attached() override {
+    return shared_ && log_text().find(attached_line) != std::string::npos;
+  }
   [[nodiscard]] std::string log_text() override { return text_of(log_file()); }
 
  protected:
-  [[nodiscard]] faultfs::Result<ChildOptions> prepare(std::uint32_t slot_bytes) override;
+  [[nodiscard]] faultfs::Result<ChildOptions> prepare(std::uint32_t slot_bytes,
+                                                      bool beside) override;
   [[nodiscard]] bool says_ready() override {
     const std::string log = log_text();
     return log.find(cache_line) != std::string::npos && log.find(ready_line) != std::string::npos;
@@ -77,19 +116,45 @@ class TrafficServer : public HttpCache {
   }
   [[nodiscard]] bool tells_when_it_breaks_off() const override { return true; }
   [[nodiscard]] double seconds_to_keep() const override { return 0.5; }
+  // A loop device holds its file open, and every handle is fenced between two lives.
+  void clean_up() override {
+    loop_.reset();
+    if (shared_) {
+      shared_->life_ended();
+    }
+  }
+  void leave_storage() override { loop_.reset(); }
 
  private:
   [[nodiscard]] std::filesystem::path log_file() const { return rig().work_dir / "output"; }
 
-  std::filesystem::path disk_, program_;
+  std::string disk_name_;
+  std::filesystem::path program_;
   StripeLayout layout_;
-  bool checksums_;
+  bool checksums_, on_loop_, yaml_;
+  std::optional<SharedObjects> shared_;
+  std::unique_ptr<LoopDisk> loop_;
   bool changed_ = false;  ///< something was given to the store since the last sync, in this life
 };
 
-faultfs::Result<ChildOptions> TrafficServer::prepare(std::uint32_t /*slot_bytes*/) {
+faultfs::Result<ChildOptions> TrafficServer::prepare(std::uint32_t /*slot_bytes*/, bool beside) {
   changed_ = false;
-  const TrafficServerSetup setup = {disk_, rig().work_dir, port(), origin_port(), checksums_};
+  const std::filesystem::path file = disk_dir() / disk_name_;
+  if (on_loop_ && !loop_) {
+    auto loop = LoopDisk::attach(file);
+    if (!loop) {
+      return fail(loop.error().message);
+    }
+    loop_ = std::move(*loop);
+  }
+  const TrafficServerSetup setup = {loop_ ? loop_->device() : file,
+                                    rig().work_dir,
+                                    port(),
+                                    origin_port(),
+                                    checksums_,
+                                    yaml_,
+                                    shared_ && shared_->on() ? shared_->prefix() : std::string(),
+                                    beside};
   if (auto written = write_configuration(setup); !written) {
     return fail(written.error().message);
   }
@@ -126,7 +191,23 @@ Reply TrafficServer::sync() {
 
 faultfs::Status traffic_server_available(const TargetConfig& config) {
   const auto program = find_traffic_server(config);
-  return program ? faultfs::Status{} : fail(program.error().message);
+  if (!program) {
+    return fail(program.error().message);
+  }
+  if (config.shared_memory) {
+    const auto version = ask_version(*program);
+    if (!version) {
+      return fail(version.error().message);
+    }
+    if (!version->shares_memory()) {
+      return fail(
+          fmt::format("Traffic Server {}.{} keeps nothing in shared memory; name a binary "
+                      "of 10.2 or later with --program",
+                      version->major,
+                      version->minor));
+    }
+  }
+  return config.preset == "loop" ? loop_disks_available() : faultfs::Status{};
 }
 
 faultfs::Result<std::unique_ptr<Target>> make_traffic_server(const TargetConfig& config,
@@ -135,7 +216,17 @@ faultfs::Result<std::unique_ptr<Target>> make_traffic_server(const TargetConfig&
   if (!program) {
     return fail(program.error().message);
   }
-  auto server = std::make_unique<TrafficServer>(rig, config, std::move(*program));
+  // Debian's is known.
+  TrafficServerVersion version = {9, 2};
+  if (!config.program.empty()) {
+    const auto said = ask_version(*program);
+    if (!said) {
+      return fail(said.error().message);
+    }
+    version = *said;
+  }
+  auto server =
+      std::make_unique<TrafficServer>(rig, config, std::move(*program), version.reads_yaml());
   if (auto opened = server->open(); !opened) {
     return fail(opened.error().message);
   }

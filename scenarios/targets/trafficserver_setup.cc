@@ -34,6 +34,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/targets/http_cache.h"
+#include "scenarios/targets/trafficserver_yaml.h"
 
 namespace scenarios {
 
@@ -83,8 +84,19 @@ CONFIG proxy.config.diags.output.warning STRING E
 CONFIG proxy.config.diags.output.error STRING E
 CONFIG proxy.config.diags.output.fatal STRING E
 )";
-  return fmt::format(
+  std::string records = fmt::format(
       text, fmt::arg("port", setup.port), fmt::arg("checksum", setup.checksums ? 1 : 0));
+  if (setup.yaml) {
+    records += fmt::format("CONFIG proxy.config.body_factory.template_sets_dir STRING {}\n",
+                           (setup.work_dir / "etc" / "body_factory").string());
+    records += fmt::format("CONFIG proxy.config.cache.shm.enabled INT {}\n",
+                           setup.shared_prefix.empty() ? 0 : 1);
+  }
+  if (!setup.shared_prefix.empty()) {
+    records +=
+        fmt::format("CONFIG proxy.config.cache.shm.name_prefix STRING {}\n", setup.shared_prefix);
+  }
+  return records;
 }
 
 faultfs::Result<fs::path> find_traffic_server(const TargetConfig& config) {
@@ -118,12 +130,25 @@ faultfs::Status write_text(const fs::path& file, std::string_view text) {
              : faultfs::fail(fmt::format("{} cannot be written", file.string()));
 }
 
+/// What 10.0 and later read beside, or in place of, the files of 9.2.
+faultfs::Status write_yaml(const TrafficServerSetup& setup) {
+  const fs::path etc = setup.work_dir / "etc";
+  std::error_code error;
+  fs::create_directories(etc / "body_factory", error);
+  return write_text(etc / "records.yaml", records_yaml(records_config(setup)))
+      .and_then([&] { return write_text(etc / "storage.yaml", storage_yaml(setup.disk)); })
+      .and_then([&] { return write_text(etc / "ssl_multicert.yaml", "ssl_multicert: []\n"); })
+      .and_then([&] { return write_text(etc / "jsonrpc.yaml", "rpc:\n  enabled: false\n"); });
+}
+
 }  // namespace
 
 faultfs::Status write_configuration(const TrafficServerSetup& setup) {
   std::error_code error;
   for (const char* name : {"etc", "run", "log"}) {
-    fs::remove_all(setup.work_dir / name, error);
+    if (!setup.beside) {
+      fs::remove_all(setup.work_dir / name, error);
+    }
     fs::create_directory(setup.work_dir / name, error);
   }
   const fs::path etc = setup.work_dir / "etc";
@@ -138,7 +163,8 @@ faultfs::Status write_configuration(const TrafficServerSetup& setup) {
       .and_then([&] { return write_text(etc / "remap.config", "map / http://origin.invalid/\n"); })
       .and_then([&] { return write_text(etc / "parent.config", parent); })
       .and_then([&] { return write_text(etc / "storage.config", setup.disk.string() + "\n"); })
-      .and_then([&] { return write_text(etc / "ip_allow.yaml", ip_allow); });
+      .and_then([&] { return write_text(etc / "ip_allow.yaml", ip_allow); })
+      .and_then([&] { return setup.yaml ? write_yaml(setup) : faultfs::Status{}; });
 }
 
 ChildOptions traffic_server_command(const fs::path& program, const TrafficServerSetup& setup) {

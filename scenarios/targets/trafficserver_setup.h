@@ -17,6 +17,9 @@ struct TrafficServerSetup {
   std::uint16_t port = 0;          ///< it listens on
   std::uint16_t origin_port = 0;   ///< it fetches from
   bool checksums = false;          ///< documents are written with a checksum, and read against it
+  bool yaml = false;               ///< configured as 10.0 and later are
+  std::string shared_prefix = {};  ///< its objects in shared memory; empty: it is to have none
+  bool beside = false;             ///< an earlier life still runs: its lock and its logs stay
 };
 
 /// The text of records.config (why each line: at the head of trafficserver_setup.cc).

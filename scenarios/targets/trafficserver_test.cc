@@ -1,11 +1,15 @@
 #include "scenarios/targets/trafficserver.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <iterator>
+#include <set>
 #include <string>
 
 #include <fmt/format.h>
@@ -17,12 +21,17 @@
 #include "scenarios/formats/stripe_layout.h"
 #include "scenarios/formats/trafficserver_cache.h"
 #include "scenarios/formats/write_notes.h"
+#include "scenarios/targets/shared_objects.h"
+#include "scenarios/targets/trafficserver_setup.h"
+#include "scenarios/targets/trafficserver_yaml.h"
 
 namespace scenarios {
 namespace {
 
+using testing::AllOf;
 using testing::AnyOf;
 using testing::HasSubstr;
+using testing::Not;
 using Kind = GetReply::Kind;
 namespace fs = std::filesystem;
 
@@ -241,6 +250,28 @@ TEST_F(TrafficServerTest, TheDecoderReadsWhatTheServerWrote) {
   EXPECT_THAT(told, HasSubstr("directory copy B, header, sync 1"));
 }
 
+TEST_F(TrafficServerTest, ARangeIsOfTheWholeObject) {
+  start();
+  put(1, 1, 5000);
+  const GetReply reply = target_->get(1, 1000, 500);
+  EXPECT_EQ(reply.kind, Kind::hit);
+  EXPECT_EQ(reply.claimed_bytes, 5000U);
+  const faultfs::Bytes body = make_body(1, 1, 5000);
+  EXPECT_EQ(reply.body, faultfs::Bytes(body.begin() + 1000, body.begin() + 1500));
+}
+
+TEST_F(TrafficServerTest, TheNextLifeBeginsWhenTheOldOneHasLetGo) {
+  start();
+  put(1, 1, 5000);
+  const auto reply = target_->overlap(2);
+  ASSERT_TRUE(reply.has_value()) << reply.error().message;
+  ASSERT_EQ(reply->outcome, Outcome::done) << reply->detail;
+  put(2, 2, 5000);
+  EXPECT_EQ(seen(2), "put#2");
+  target_->kill_in_stop(100);
+  EXPECT_FALSE(target_->death().has_value());
+}
+
 TEST_F(TrafficServerTest, AnotherPortOfTheOriginIsTheSameObject) {
   start();
   put(1, 1, 1000);
@@ -262,6 +293,81 @@ TEST_F(TrafficServerTest, ItIsReadySoon) {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
   RecordProperty("ready_ms", static_cast<int>(took.count() * 1000));
   EXPECT_LT(took.count(), 5.0);
+}
+
+TEST(TrafficServerSettings, TheVersionIsReadFromWhatItPrints) {
+  const auto nine = version_in("Traffic Server 9.2.9 Apr  4 2026 14:52:39 localhost\n");
+  ASSERT_TRUE(nine.has_value());
+  EXPECT_FALSE(nine->reads_yaml());
+  const auto ten = version_in("Apache Traffic Server - traffic_server - 10.2.0 - (build # 040414)");
+  ASSERT_TRUE(ten.has_value());
+  EXPECT_EQ(ten->major, 10);
+  EXPECT_TRUE(ten->reads_yaml() && ten->shares_memory());
+  EXPECT_FALSE(version_in("Traffic Server 10.1.0")->shares_memory());
+  EXPECT_FALSE(version_in("nginx version: nginx/1.22.1").has_value());
+  const auto other = ask_version("/bin/true");
+  ASSERT_FALSE(other.has_value());
+  EXPECT_THAT(other.error().message, HasSubstr("/bin/true --version does not say"));
+}
+
+TEST(TrafficServerSettings, RecordsBecomeLevels) {
+  EXPECT_EQ(records_yaml("CONFIG proxy.config.cache.shm.enabled INT 1\n"
+                         "CONFIG proxy.config.http.server_ports STRING 80:ip-in=127.0.0.1\n"
+                         "CONFIG proxy.config.cache.shm.name_prefix STRING mine\n"
+                         "CONFIG proxy.config.exec_thread.autoconfig INT 0\n"
+                         "CONFIG proxy.config.crash_log_helper STRING NULL\n"),
+            "records:\n"
+            "  cache:\n"
+            "    shm:\n"
+            "      enabled: 1\n"
+            "      name_prefix: \"mine\"\n"
+            "  http:\n"
+            "    server_ports: \"80:ip-in=127.0.0.1\"\n"
+            "  exec_thread:\n"
+            "    autoconfig:\n"
+            "      enabled: 0\n"
+            "  crash_log_helper: NULL\n");
+  EXPECT_EQ(storage_yaml("/mnt/disk"),
+            "cache:\n  spans:\n    - name: disk\n      path: /mnt/disk\n");
+  TrafficServerSetup setup;
+  setup.yaml = true;
+  setup.shared_prefix = "mine";
+  EXPECT_THAT(records_yaml(records_config(setup)),
+              AllOf(HasSubstr("shm:\n      enabled: 1"), HasSubstr("template_sets_dir")));
+  EXPECT_THAT(records_config({}), Not(HasSubstr("shm"))) << "9.2 does not know it";
+}
+
+TEST(SharedObjects, AreKeptLostStaleAndPoked) {
+  const std::string prefix = "powercut-" + std::to_string(::getpid()) + "-test";
+  const std::filesystem::path object = "/dev/shm/" + prefix + "-control";
+  const auto text = [&] {
+    std::ifstream file(object);
+    return std::string{std::istreambuf_iterator<char>(file), {}};
+  };
+  SharedObjects shared(prefix);
+  EXPECT_EQ(shared.save(), nullptr);
+  std::ofstream(object) << "first life";
+  shared.life_ended();
+  EXPECT_EQ(text(), "first life") << "kept";
+  std::ofstream(object) << "second life";
+  const auto second = shared.save();
+  shared.restore(nullptr);
+  EXPECT_FALSE(std::filesystem::exists(object));
+  shared.restore(second);
+  EXPECT_EQ(text(), "second life");
+  std::set<std::string> seen;
+  for (const std::string_view word : shared_words()) {
+    std::ofstream(object) << "first life";
+    shared.life_ended();
+    std::ofstream(object) << "second life";
+    shared.order(word);
+    shared.life_ended();
+    seen.insert(std::filesystem::exists(object) ? text() : "lost");
+  }
+  EXPECT_THAT(seen, testing::IsSupersetOf({"lost", "first life", "second life"}));
+  EXPECT_GT(seen.size(), 3U) << "and poked";
+  shared.order("off");
+  EXPECT_FALSE(shared.on());
 }
 
 TEST(TrafficServerSettings, AMissingProgramIsNamed) {
