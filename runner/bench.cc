@@ -105,11 +105,19 @@ constexpr Part parts[] = {
      20,
      "Traffic Server's start to readiness; 'record' waits for its directory syncs, 2 s each, and "
      "for its stops, while other workers run"},
+    {"nginx",
+     "nginx",
+     DeviceKind::fuse,
+     0,
+     false,
+     0,
+     "a loop device, a mount and an unmount for each start"},
 };
 
 CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
   CampaignOptions options;
   options.config.target = part.target;
+  options.config.preset = options.config.target == "nginx" ? "journal" : options.config.preset;
   options.config.disk_bytes =
       part.disk_bytes != 0 ? part.disk_bytes : scenarios::default_disk_bytes(part.target);
   options.persistent_engine = part.persistent;
@@ -126,8 +134,8 @@ CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
   options.seconds_max = others ? std::max(bench.seconds, seconds_min_of_others) : bench.seconds;
   options.jobs = bench.jobs > 0 ? bench.jobs : default_jobs(options);
   options.out = std::filesystem::temp_directory_path() / fmt::format("powercut-{}-bench", getpid());
-  // Squid is known to lie, after torn writes without overwrites too; keeping and shrinking that is
-  // not what is measured here.
+  // Squid is known to lie, after torn writes without overwrites too, and nginx without its preset;
+  // keeping and shrinking that is not what is measured here.
   options.overwrites = options.config.target == "engine";
   options.explorer = options.overwrites ? options.explorer : "kills";
   return options;

@@ -44,10 +44,10 @@ struct RunWords {
 
 void add_target_options(CLI::App& app, RunWords& words) {
   auto& config = words.options.config;
-  app.add_option("--target", config.target, "engine, squid, trafficserver, command")
+  app.add_option("--target", config.target, "engine, squid, trafficserver, nginx, command")
       ->capture_default_str();
   app.add_option("--store", config.store, "rock, cyclone, memory")->capture_default_str();
-  app.add_option("--preset", config.preset, "hardened; rock: squid; cyclone: trafficserver")
+  app.add_option("--preset", config.preset, "hardened; squid, trafficserver; others: see targets")
       ->capture_default_str();
   app.add_option("--without-gate", config.without_gates, "one gate of the engine off (repeatable)");
   app.add_option(

@@ -23,9 +23,16 @@ struct KnownTarget {
 constexpr KnownTarget known_targets[] = {
     {"engine",
      "powercut's own stores (rock, cyclone), in this process or as cache-engine on a mount"},
-    {"squid", "Squid with a rock cache_dir, unmodified, one process (-N), on a mount"},
-    {"trafficserver", "Traffic Server with one span, a plain file, unmodified, on a mount"},
-    {"nginx", "nginx's proxy_cache on ext4 on a loop device, unmodified, on a mount"},
+    {"squid",
+     "Squid with a rock cache_dir, unmodified, one process (-N; --preset disker: several), on a "
+     "mount"},
+    {"trafficserver",
+     "Traffic Server with one span, a plain file (--preset loop: a loop device; checksum: of "
+     "documents), unmodified, on a mount"},
+    {"nginx",
+     "nginx's proxy_cache on ext4 (--preset journal: data=journal) on a loop device, unmodified, "
+     "on "
+     "a mount"},
     {"command", "any program with one file, behind a script of five verbs, on a mount"},
 };
 
@@ -68,6 +75,8 @@ std::string capabilities(const scenarios::TargetConfig& config) {
       {can.header_update, "header updates"},
       {can.purge, "purges"},
       {can.range, "ranges"},
+      {can.crowds, "crowds"},
+      {can.slow_stop, "kills inside stops and lives that overlap"},
       {can.sync, "syncs"},
       {can.reformats, "other slot sizes"},
       {can.sliced_rebuild, "rebuilds in slices"},
