@@ -23,7 +23,7 @@ faultfs::Status Stage::mount() {
   }
   directory_ = directory;
   std::error_code error;
-  for (const char* part : {"mnt", "work", "plain"}) {
+  for (const char* part : {"mnt", "files", "plain"}) {
     fs::create_directory(directory_ / part, error);
     fs::permissions(directory_ / part, fs::perms::all, error);
   }
@@ -77,7 +77,7 @@ faultfs::Result<std::unique_ptr<Stage>> Stage::create(const scenarios::TargetCon
     }
   }
   const fs::path mnt = stage->mount_ ? stage->mount_->directory() : fs::path();
-  const fs::path work = stage->mount_ ? stage->directory_ / "work" : fs::path();
+  const fs::path work = stage->mount_ ? stage->directory_ / "files" : fs::path();
   stage->rig_ = std::unique_ptr<scenarios::Rig>(new scenarios::Rig{*stage->device_,
                                                                    mnt,
                                                                    work,
