@@ -361,6 +361,55 @@ TEST(Stripes, ThreadsAndMemoryAgree) {
   }
 }
 
+/// Scenario 5: a stripe's log ends exactly at the stripe's end, of the span's last stripe and of
+/// another one, and then comes a stop, a kill, or a sync and a kill.
+TEST(Stripes, TheCursorAtTheVeryEnd) {
+  for (const std::size_t stripe : {1U, 3U}) {
+    for (const std::string end : {"stop", "kill", "sync"}) {
+      StripesRig rig;
+      rig.start();
+      std::vector<std::string> keys;
+      for (int n = 0; keys.size() < 8; ++n) {
+        const std::string key = (stripe < 2 ? "k" : "v") + std::to_string(n);
+        if (rig.stripe_of(key) == stripe) {
+          keys.push_back(key);
+        }
+      }
+      const StripeGeometry geometry = rig.places()[stripe].geometry;
+      const std::uint64_t documents = geometry.data_bytes() / geometry.sector_bytes;
+      for (std::uint64_t n = 0; n < documents; ++n) {
+        rig.put(keys[n % keys.size()], n, 1000);  // one sector each
+      }
+      EXPECT_EQ(rig.count("wraps"), 0U);
+      ASSERT_TRUE(end == "kill" || rig.store->sync());
+      if (end == "stop") {
+        rig.stop();
+      }
+      const auto newest = [&] {
+        ImageHeader header;
+        for (unsigned copy = 0; copy < 2; ++copy) {
+          const auto at = static_cast<std::ptrdiff_t>(geometry.copy_begin(copy));
+          const auto found = load_header(
+              std::span(rig.disk.now).subspan(static_cast<std::size_t>(at), geometry.header_bytes));
+          header = found.sync_serial > header.sync_serial ? found : header;
+        }
+        return header;
+      };
+      EXPECT_TRUE(end == "kill" || newest().write_pos == geometry.end) << end;
+      rig.start();
+      EXPECT_EQ(rig.count("attached"), end == "stop" ? 4U : 0U);
+      for (std::uint64_t n = documents - keys.size(); n < documents; ++n) {
+        EXPECT_TRUE(rig.hits(keys[n % keys.size()], n)) << stripe << end << n;
+      }
+      rig.put(keys[0], documents, 1000);
+      EXPECT_EQ(rig.count("wraps"), 1U);
+      rig.start();
+      EXPECT_TRUE(rig.hits(keys[0], documents)) << stripe << end;
+      EXPECT_TRUE(rig.hits(keys[1], documents - keys.size() + 1)) << stripe << end;
+    }
+  }
+}
+
 /// The power goes at every write of a history on four stripes; what was acknowledged and not
 /// overwritten is there, and what was purged is not.
 TEST(Stripes, EveryWriteCut) {
