@@ -3,6 +3,7 @@
 // For tests: a disk whose durable writes are durable, and a rig to run a store on it.
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <set>
 #include <string>
@@ -71,8 +72,9 @@ class TestDisk final : public block::Device {
 /// A body that tells its version: 8-byte words of (version, position).
 inline Bytes body(std::uint64_t version, std::size_t size_bytes) {
   Bytes bytes(size_bytes);
-  for (std::size_t at = 0; at < size_bytes; ++at) {
-    bytes[at] = static_cast<std::byte>(mix(version, at / 8) >> (at % 8 * 8));
+  for (std::size_t at = 0; at < size_bytes; at += sizeof(std::uint64_t)) {
+    const std::uint64_t word = mix(version, at / sizeof word);
+    std::memcpy(&bytes[at], &word, std::min(sizeof word, size_bytes - at));
   }
   return bytes;
 }

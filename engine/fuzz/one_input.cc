@@ -64,8 +64,9 @@ std::string key_name(std::size_t number) {
 }
 
 void put(Store& store, const std::string& key, std::uint64_t version, std::size_t bytes) {
+  static const Bytes any = cyclone::body(1, 1U << 17U);  // made once: inputs are many
   const auto upload = store.begin_put(key, "h", bytes);
-  if (upload && store.append(*upload, cyclone::body(version, bytes))) {
+  if (upload && store.append(*upload, View(any).subspan(version, bytes))) {
     static_cast<void>(store.commit(*upload));
   }
 }
@@ -170,7 +171,7 @@ void decode_span(std::uint8_t gates, View rest) {
     const auto header = cyclone::decode_span(block, checked);
     const auto places =
         header
-            ? cyclone::divide(header->span_bytes % (1ULL << 40U), header->layout, header->division)
+            ? cyclone::divide(header->span_bytes % (1ULL << 33U), header->layout, header->division)
             : fail(Trouble::invalid, "no header");
     if (places) {
       const cyclone::Placement placement(*places, header->division);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 
 namespace engine::restart {
 
@@ -112,6 +113,13 @@ class ProcessMemory::Object final : public SharedObject {
   const MemoryFaults& faults_;
 };
 
+namespace {
+
+/// Stripes ask for their objects from several threads.
+std::mutex names_mutex;
+
+}  // namespace
+
 ProcessMemory::ProcessMemory() = default;
 ProcessMemory::~ProcessMemory() = default;
 
@@ -121,6 +129,7 @@ SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::open(const std::strin
   if (control && faults.control_open != 0) {
     return tl::unexpected(faults.control_open);
   }
+  const std::lock_guard lock(names_mutex);
   const auto found = objects_.find(name);
   if (found == objects_.end()) {
     return tl::unexpected(ENOENT);
@@ -129,6 +138,7 @@ SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::open(const std::strin
 }
 
 SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::create(const std::string& name) {
+  const std::lock_guard lock(names_mutex);
   const auto [place, made] = objects_.try_emplace(name, nullptr);
   if (!made) {
     return tl::unexpected(EEXIST);
@@ -138,6 +148,7 @@ SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::create(const std::str
 }
 
 SystemResult<void> ProcessMemory::unlink(const std::string& name) {
+  const std::lock_guard lock(names_mutex);
   const auto found = objects_.find(name);
   if (found == objects_.end()) {
     return tl::unexpected(ENOENT);
