@@ -129,9 +129,9 @@ CampaignOptions options_of(const Part& part, const BenchOptions& bench) {
   options.seed = 1;
   // Other programs' recordings wait: for timers, and for directory syncs. A run that is over before
   // the first histories are would measure only that.
-  constexpr std::uint32_t seconds_min_of_others = 60;
   const bool others = options.config.target != "engine";
-  options.seconds_max = others ? std::max(bench.seconds, seconds_min_of_others) : bench.seconds;
+  const std::uint32_t seconds_min = options.config.target == "trafficserver" ? 120 : 60;
+  options.seconds_max = others ? std::max(bench.seconds, seconds_min) : bench.seconds;
   options.jobs = bench.jobs > 0 ? bench.jobs : default_jobs(options);
   options.out = std::filesystem::temp_directory_path() / fmt::format("powercut-{}-bench", getpid());
   // Squid is known to lie, after torn writes without overwrites too, and nginx without its preset;

@@ -16,7 +16,7 @@ constexpr std::array<std::uint32_t, 2> slot_sizes = {4096, 16384};
 constexpr std::uint64_t commands_part = 1, faults_part = 3;
 /// A store that writes in a circle overwrites nothing before it is full, and then what is oldest:
 /// that must still be wanted, so most keys are put once.
-constexpr std::uint32_t circle_commands_max = 48, circle_keys = 32, circle_states = 64;
+constexpr std::uint32_t circle_commands_max = 48, circle_keys = 32, circle_states = 96;
 
 /// Walks the settings like an odometer, the fastest digit first, so that any run of consecutive
 /// histories covers them evenly.
@@ -138,7 +138,7 @@ int default_jobs(const CampaignOptions& options) {
   if (options.config.target == "engine") {
     return cpus;
   }
-  return (options.config.target == "trafficserver" ? 5 : 3) * cpus;
+  return (options.config.target == "trafficserver" ? 6 : 3) * cpus;
 }
 
 std::uint32_t states_per_history(const CampaignOptions& options) {

@@ -75,7 +75,7 @@ void plan_commands(const CampaignOptions& options,
 [[nodiscard]] scenarios::Faults faults_of(const CampaignOptions& options);
 
 /// Workers when nobody says: one for each CPU; three where the target is a process, whose starts
-/// are mostly waits for timers of its own; five for Traffic Server, whose recordings wait for
+/// are mostly waits for timers of its own; six for Traffic Server, whose recordings wait for
 /// directory syncs.
 [[nodiscard]] int default_jobs(const CampaignOptions& options);
 

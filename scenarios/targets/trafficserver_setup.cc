@@ -3,7 +3,7 @@
 //
 // One user:                       admin.user_id #-1: it stays who it is, so that it dies with us (a
 //   process that changes its user does not) and the mount need not let others in.
-// Two threads:                    exec_thread.*: one CPU has to do.
+// Few threads:                    exec_thread.*, accept_threads: one CPU has to do.
 // Nothing from memory:            ram_cache.size 0. What was written last is still served from the
 //   aggregation buffer, until a batch or a directory sync writes it.
 // Directory syncs soon:           dir.sync_frequency 1: a second after something changed; each of
@@ -47,6 +47,7 @@ CONFIG proxy.config.admin.user_id STRING #-1
 CONFIG proxy.config.exec_thread.autoconfig INT 0
 CONFIG proxy.config.exec_thread.limit INT 1
 CONFIG proxy.config.task_threads INT 1
+CONFIG proxy.config.accept_threads INT 0
 CONFIG proxy.config.cache.ram_cache.size INT 0
 CONFIG proxy.config.cache.dir.sync_frequency INT 1
 CONFIG proxy.config.cache.target_fragment_size INT 131072
