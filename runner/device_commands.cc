@@ -3,11 +3,8 @@
 
 #include "runner/device_commands.h"
 
-#include <sys/stat.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <ctime>
 #include <filesystem>
@@ -24,6 +21,7 @@
 #include "faultfs/control/tree_commands.h"
 #include "faultfs/faults/expression.h"
 #include "faultfs/mount/mount.h"
+#include "faultfs/mount/own_mount.h"
 #include "faultfs/mount/tree_mount.h"
 #include "faultfs/tree/tree_faults.h"
 #include "faultfs/tree/tree_files.h"
@@ -141,14 +139,9 @@ faultfs::Status add_tree_faults(faultfs::tree::Tree& tree, const std::vector<std
 /// Waits for a signal to stop, or for the mount to go: its file system is another one then.
 void wait_for_end(const fs::path& directory, const sigset_t& signals) {
   const timespec half_second{0, 500'000'000};
-  struct stat mounted {};
-  struct stat now {};
-  const bool known = stat(directory.c_str(), &mounted) == 0;
+  const std::uint64_t mounted = faultfs::mount::file_system_at(directory);
   while (sigtimedwait(&signals, nullptr, &half_second) < 0) {
-    // A tree that is cut answers EIO, and is still there.
-    const bool there =
-        stat(directory.c_str(), &now) == 0 ? now.st_dev == mounted.st_dev : errno == EIO;
-    if (!known || !there) {
+    if (mounted == 0 || faultfs::mount::file_system_at(directory) != mounted) {
       return;
     }
   }

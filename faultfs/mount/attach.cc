@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,6 +18,7 @@
 
 #include "faultfs/base/check.h"
 #include "faultfs/mount/mount.h"
+#include "faultfs/mount/own_mount.h"
 
 namespace faultfs::mount {
 namespace {
@@ -175,6 +178,14 @@ bool abort_connection(std::uint32_t number) {
   }
   const Descriptor mounted(open("/sys/fs/fuse/connections", O_PATH | O_CLOEXEC));
   return mounted.number() >= 0 && write_abort(mounted.number(), number);
+}
+
+std::uint64_t file_system_at(const std::filesystem::path& directory) {
+  // No attribute is wanted and old ones will do: then the kernel has all it needs.
+  struct statx found {};
+  const bool there =
+      statx(AT_FDCWD, directory.c_str(), AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &found) == 0;
+  return there ? makedev(found.stx_dev_major, found.stx_dev_minor) : 0;
 }
 
 Status can_mount() {

@@ -13,11 +13,11 @@
 // that nobody else holds it: it is close-on-exec, and forks close it, too. (A fork that held it and
 // waited for an answer at that moment would wait for ever, and could not even be killed.)
 //
-// This process must never wait for its own mount: it keeps no descriptor in it (the one look at its
-// attributes is at the start, while the thread serves), and all descriptors are close-on-exec, so
-// that no child's exec sends a close to a thread that waits for that child. Threads of this process
-// should not use the mount either: should the server die inside their request, the process could
-// not end. (Tests do it, to be short.)
+// This process must never wait for its own mount: it keeps no descriptor in it and asks it nothing,
+// not even for its attributes (own_mount.h), and all descriptors are close-on-exec, so that no
+// child's exec sends a close to a thread that waits for that child. A SIGKILL that met such a
+// request left the process in D state for ever: the serving thread was dead, and the thread that
+// waited for it kept the connection open. (Tests do it, to be short.)
 
 #include "faultfs/mount/mount.h"
 
@@ -40,6 +40,7 @@
 #include "faultfs/base/check.h"
 #include "faultfs/mount/attach.h"
 #include "faultfs/mount/operations.h"
+#include "faultfs/mount/own_mount.h"
 #include "faultfs/mount/served.h"
 
 namespace faultfs::mount {
@@ -179,14 +180,14 @@ class ServedMount : public Mount {
     });
   }
 
-  /// Waits for the first answer, and learns the number of the connection.
+  /// Learns the number of the connection.
   Status look() {
-    struct stat root {};
-    if (stat(options_.directory.c_str(), &root) != 0) {
-      return fail(options_.directory.string() + ": the mounted device does not answer: " +
-                  std::generic_category().message(errno));
+    const std::uint64_t number = file_system_at(options_.directory);
+    if (number == 0) {
+      return fail(options_.directory.string() +
+                  ": the mounted device is not there: " + std::generic_category().message(errno));
     }
-    connection_ = minor(root.st_dev);
+    connection_ = minor(number);
     return {};
   }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,8 +18,10 @@
 #include <gtest/gtest.h>
 
 #include "faultfs/base/random.h"
+#include "faultfs/mount/attach.h"
 #include "faultfs/mount/mount.h"
 #include "faultfs/mount/mount_rig_test.h"
+#include "faultfs/mount/own_mount.h"
 
 namespace faultfs::mount {
 namespace {
@@ -222,6 +225,42 @@ TEST(MountErrorTest, NamesTheDirectoryAndWhatIsAllowed) {
   ASSERT_FALSE(made);
   EXPECT_THAT(made.error().message, HasSubstr("/absent/directory: No such file or directory"));
   EXPECT_THAT(made.error().message, HasSubstr("allowed: an existing empty directory"));
+}
+
+// A process that asked its own mount when it was killed could never end.
+TEST(OwnMount, IsKnownWithoutAskingItsServer) {
+  if (const Status possible = can_mount(); !possible) {
+    GTEST_SKIP() << possible.error().message;
+  }
+  std::string name =
+      (std::filesystem::temp_directory_path() / fmt::format("powercut-{}-own-XXXXXX", getpid()))
+          .string();
+  ASSERT_NE(mkdtemp(name.data()), nullptr);
+  const std::uint64_t before = file_system_at(name);
+  bool needs_privilege = false;
+  const Result<int> fuse = attach({.directory = name}, needs_privilege);
+  if (!fuse) {
+    std::filesystem::remove(name);
+    GTEST_SKIP() << fuse.error().message << ", without fusermount3";
+  }
+  // Nobody serves it: whoever asks waits until the alarm.
+  const pid_t client = start_client([&] {
+    alarm(60);
+    const std::uint64_t there = file_system_at(name);
+    _exit(there != 0 && there != before ? 0 : 1);
+  });
+  int status = 0;
+  EXPECT_EQ(waitpid(client, &status, 0), client);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  const pid_t asking = start_client([&] {
+    struct stat state {};
+    stat(name.c_str(), &state);
+  });
+  EXPECT_NE(detach(name), Detached::failed);
+  close(*fuse);
+  EXPECT_EQ(waitpid(asking, &status, 0), asking);
+  EXPECT_EQ(file_system_at(name), before);
+  std::filesystem::remove(name);
 }
 
 }  // namespace

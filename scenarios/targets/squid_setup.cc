@@ -186,7 +186,8 @@ faultfs::Status prepare_directories(const SquidSetup& setup) {
   if (auto work = check_way_to(setup.work_dir, account); !work) {
     return work;
   }
-  return check_way_to(setup.disk_dir, account);
+  // The mount itself lets everybody in, and is served by this process, which may not ask it.
+  return check_way_to(setup.disk_dir.parent_path(), account);
 }
 
 void remove_shared_memory(const std::string& name) {
