@@ -112,6 +112,9 @@ std::vector<Event> events(const TraceView& view) {
   }
   for (std::uint32_t entry = 1; entry <= view.cut_entry(); ++entry) {
     const std::string_view mark = view.log().mark_text(entry);
+    if (mark.starts_with("killed ")) {
+      events.push_back({history.segments - 1, entry - 1, UINT32_MAX, ruled(std::string(mark))});
+    }
     if (mark == "kill" || mark == "stop") {
       const std::string text = mark == "kill" ? "kill and restart" : "clean stop and restart";
       events.push_back({history.segments - 1, entry - 1, UINT32_MAX, ruled(text)});

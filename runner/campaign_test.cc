@@ -13,6 +13,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "faultfs/mount/mount.h"
 #include "runner/replay.h"
 
 namespace runner {
@@ -277,6 +278,26 @@ TEST_F(Campaigns, UnknownDirectoryOrProfileNeverHangs) {
   auto wanted = options(10);
   wanted.profile = "no_such_profile";
   EXPECT_FALSE(run_campaign(wanted, {}).has_value());
+}
+
+TEST_F(Campaigns, CutsInsideRecoveriesShowTheSameOnAMount) {
+  if (const auto status = faultfs::mount::can_mount(); !status) {
+    GTEST_SKIP() << status.error().message;
+  }
+  CampaignOptions wanted = options(120);
+  wanted.depth = 2;
+  wanted.states_per_history = 40;
+  Collector first;
+  Collector second;
+  const RunSummary memory = run(wanted, first);
+  wanted.device = DeviceKind::fuse;
+  const RunSummary mounted = run(wanted, second);
+  EXPECT_GT(memory.nested, 20U);
+  EXPECT_EQ(mounted.nested, memory.nested);
+  EXPECT_EQ(mounted.states, memory.states);
+  EXPECT_EQ(mounted.held, memory.states);
+  EXPECT_EQ(memory.held, memory.states);
+  EXPECT_EQ(mounted.gate_refusals, memory.gate_refusals);
 }
 
 }  // namespace

@@ -328,6 +328,12 @@ class Keeper {
     if (!keep_.confirm_on_fuse) {
       return "not run on a mounted device: FUSE is not to be had here";
     }
+    const auto at_store = [](const scenarios::Command& command) {
+      return scenarios::store_number(command.word) > 0;
+    };
+    if (std::ranges::any_of(commands_, at_store)) {
+      return "not run on a mounted device: there nobody sees the engine's stores";
+    }
     StageOptions on_fuse = stage_options_;
     on_fuse.device = DeviceKind::fuse;
     auto profile = faultfs::find_profile(raw_.file.profile);

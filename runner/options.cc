@@ -5,6 +5,10 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "faultfs/base/check.h"
 #include "faultfs/base/random.h"
 #include "scenarios/generate.h"
 
@@ -17,6 +21,41 @@ constexpr std::uint64_t commands_part = 1, faults_part = 3;
 /// A store that writes in a circle overwrites nothing before it is full, and then what is oldest:
 /// that must still be wanted, so most keys are put once.
 constexpr std::uint32_t circle_commands_max = 48, circle_keys = 32, circle_states = 96;
+
+/// A short life of a directory in shared memory that is killed after its store number `store`,
+/// wherever that falls: puts, an overwrite, a purge, syncs, clean stops, and starts that attach.
+/// Where there are fewer stores, nothing is killed.
+std::vector<scenarios::Command> store_kill_history(std::uint64_t store) {
+  std::vector<scenarios::Command> commands;
+  const auto add = [&commands](const std::string& text) {
+    const auto command = scenarios::parse_command(text);
+    POWERCUT_CHECK(command.has_value(), "{}", text);
+    commands.push_back(*command);
+  };
+  for (const char* text : {"put k0 3000", "put k1 500", "put k2 9000", "sync", "stop"}) {
+    add(text);
+  }
+  add(fmt::format("shm store:{}", store));
+  for (const char* text : {"put k3 700",
+                           "put k0 2000",
+                           "purge k1",
+                           "sync",
+                           "put k4 5000",
+                           "stop",
+                           "put k2 300",
+                           "purge k3",
+                           "stop",
+                           "put k1 800",
+                           "put k5 400",
+                           "get k0",
+                           "get k1",
+                           "get k2",
+                           "get k3",
+                           "get k4"}) {
+    add(text);
+  }
+  return commands;
+}
 
 /// Walks the settings like an odometer, the fastest digit first, so that any run of consecutive
 /// histories covers them evenly.
@@ -97,6 +136,11 @@ void plan_commands(const CampaignOptions& options,
                    HistoryPlan& plan) {
   const auto& named = scenarios::named_scenarios();
   add_faults(options.faults, plan);
+  if (options.scenario == store_kills) {
+    plan.scenario = store_kills;
+    plan.commands = store_kill_history(plan.index + 1);
+    return;
+  }
   if (options.scenario != "generated") {
     for (std::size_t at = 0; at < named.size(); ++at) {
       if (options.scenario == named[at].name ||
@@ -131,6 +175,31 @@ scenarios::Faults faults_of(const CampaignOptions& options) {
     }
   }
   return faults;
+}
+
+faultfs::Status check_scenario(const CampaignOptions& options) {
+  if (options.scenario == "generated" || options.scenario == "all") {
+    return {};
+  }
+  if (options.scenario == store_kills) {
+    const bool sees_stores = options.config.store == "cyclone" && options.config.shared_memory &&
+                             options.device == DeviceKind::memory &&
+                             scenarios::StoreTrap::possible();
+    return sees_stores ? faultfs::Status{}
+                       : faultfs::fail(
+                             "--scenario store_kills is for --store cyclone --shm on the memory "
+                             "device, on x86-64 and in a build without sanitizers: there the "
+                             "engine's stores are seen");
+  }
+  std::vector<std::string> known = {"generated", "all", store_kills};
+  for (const auto& scenario : scenarios::named_scenarios()) {
+    if (scenario.name == options.scenario) {
+      return {};
+    }
+    known.push_back(scenario.name);
+  }
+  return faultfs::fail(
+      fmt::format("\"{}\" is no scenario; allowed: {}", options.scenario, fmt::join(known, ", ")));
 }
 
 int default_jobs(const CampaignOptions& options) {

@@ -13,6 +13,10 @@
 
 namespace runner {
 
+/// The scenario in which history number n is killed after the store number n + 1 that the cache
+/// makes into shared memory (scenarios/targets/store_trap.h).
+inline constexpr const char* store_kills = "store_kills";
+
 /// What `powercut run` was asked for. Empty strings and zeros mean "vary": every value that fits is
 /// taken in turn from history to history.
 struct CampaignOptions {
@@ -25,11 +29,12 @@ struct CampaignOptions {
   bool forked_engine = true;       ///< its processes are copies of one: see scenarios::Rig
   bool renew_engine = false;       ///< … but a new one for each crash state
   std::string explorer = "mixed";
-  std::uint32_t deviations_max = 2;    ///< explorer bounded
-  std::uint32_t depth = 0;             ///< cuts inside recoveries, one inside another
-  PruneOptions prune;                  ///< crash states that need not be run
-  std::string scenario = "generated";  ///< generated, all (named ones first), or one name
-  bool overwrites = true;              ///< false: distinct keys only (the control)
+  std::uint32_t deviations_max = 2;  ///< explorer bounded
+  std::uint32_t depth = 0;           ///< cuts inside recoveries, one inside another
+  PruneOptions prune;                ///< crash states that need not be run
+  /// generated, all (named ones first), store_kills, or one name
+  std::string scenario = "generated";
+  bool overwrites = true;  ///< false: distinct keys only (the control)
   std::uint64_t seed = 0;
   std::uint64_t states_max = 0;          ///< 0: no limit
   double seconds_max = 0;                ///< 0: no limit
@@ -73,6 +78,10 @@ void plan_commands(const CampaignOptions& options,
 /// The faults of every history of this campaign: the user's, and those of a scenario that is asked
 /// for by name.
 [[nodiscard]] scenarios::Faults faults_of(const CampaignOptions& options);
+
+/// Ok where there is a scenario of the name that is asked for, and it fits the target and the
+/// device. Error: the names there are, or what it needs.
+[[nodiscard]] faultfs::Status check_scenario(const CampaignOptions& options);
 
 /// Workers when nobody says: one for each CPU; three where the target is a process, whose starts
 /// are mostly waits for timers of its own; six for Traffic Server, whose recordings wait for

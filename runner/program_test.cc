@@ -317,6 +317,30 @@ bool hide_fuse() {
          mount("/dev/null", "/dev/fuse", nullptr, MS_BIND, nullptr) == 0;
 }
 
+TEST_F(Program, ShrinkingThatIsKilledGoesOnWhereItWas) {
+  std::string more;
+  for (int key = 1; key <= 12; ++key) {
+    more += fmt::format("do        put k{} 700\n", key);
+  }
+  const std::string text = replaced(good_plan, "kill      after", more + "kill      after");
+  const std::string file = plan(text);
+  ASSERT_EQ(run({"replay", file}).code, 1);
+  auto child = scenarios::Child::start(
+      {.program = POWERCUT_PROGRAM, .arguments = {"shrink", file}, .output = home_ / "shrunk"});
+  ASSERT_TRUE(child);
+  while (read_whole(file) == text && !(*child)->wait(0.001)) {
+    // until a step was kept
+  }
+  static_cast<void>((*child)->kill());
+  EXPECT_NE(read_whole(file), text);
+  EXPECT_EQ(run({"replay", file}).code, 1) << "what is there always fails";
+  EXPECT_THAT(read_whole(file + ".found"), HasSubstr("put k12 700"));
+  EXPECT_EQ(run({"shrink", file}).code, 1);
+  EXPECT_THAT(read_whole(file), Not(HasSubstr("700")));
+  EXPECT_EQ(run({"replay", file}).code, 1);
+  EXPECT_THAT(read_whole(file + ".found"), HasSubstr("put k12 700")) << "as it was at first";
+}
+
 TEST_F(Program, WithoutFuseAllButMountingRunsAndSaysSo) {
   const auto without_fuse = [&](const Words& words) {
     return in_own_mounts([&] { return hide_fuse() ? run(words).code : 255; });

@@ -145,7 +145,7 @@ faultfs::Status read_keyed(Words words, Command& command) {
 
 faultfs::Status read_shared(Words words, Command& command) {
   if (words.size() != 1 || !is_shared_word(words[0])) {
-    return fail(fmt::format("write it as {}; allowed words: {}",
+    return fail(fmt::format("write it as {}; allowed words: {}, store:N",
                             form_of(CommandKind::shm).usage,
                             fmt::join(shared_words(), ", ")));
   }

@@ -16,6 +16,13 @@ void LifeNotes::shared_from(std::uint32_t entry) const {
   }
 }
 
+void LifeNotes::killed(faultfs::Device& device) const {
+  if (const std::string store = target_.killed_at_store(); !store.empty()) {
+    device.mark("killed after " + store);
+  }
+  device.mark("kill");
+}
+
 void LifeNotes::power_goes() const {
   target_.order_shared("lost");
   recording_.shared.clear();

@@ -14,6 +14,8 @@ class LifeNotes {
   void ending() const;
   /// What is in shared memory now is what a kill from `entry` of the log on leaves there.
   void shared_from(std::uint32_t entry) const;
+  /// Marks a kill that the device or a store chose, and which store it was.
+  void killed(faultfs::Device& device) const;
   /// The machine is about to be off: nothing of shared memory is left.
   void power_goes() const;
 

@@ -269,6 +269,7 @@ faultfs::Status Recorder::run() {
   faultfs::Status status =
       power_on_with(device_, recording_.base, recording_.faults, FaultsFor::history);
   may_be_killed_ = std::ranges::any_of(recording_.faults, kills);
+  kills_seen_ = kills_so_far();  // the target has been recorded before
   status = status ? start("blank disks", true) : status;
   status = status ? restart_killed() : status;
   for (std::size_t i = 0; i < recording_.commands.size() && status && !over_; ++i) {

@@ -57,7 +57,7 @@ faultfs::Status Recorder::reformat(std::uint32_t slot_bytes) {
   const std::size_t index = begin_operation(OperationKind::clear, 0);
   history_.operations[index].body_bytes = slot_bytes;
   stop_cleanly();
-  if (over_) {
+  if (over_ || killed_by_fault()) {
     return {};
   }
   slot_bytes_ = slot_bytes;
@@ -73,7 +73,7 @@ faultfs::Status Recorder::reformat(std::uint32_t slot_bytes) {
 faultfs::Status Recorder::overlap() {
   if (!traits_.slow_stop) {
     stop_cleanly();
-    return over_ ? faultfs::Status{} : start("stop", true);
+    return over_ || killed_by_fault() ? faultfs::Status{} : start("stop", true);
   }
   device_.mark("stop");
   notes_.ending();
@@ -115,7 +115,7 @@ faultfs::Status Recorder::restart(const Command& command) {
   switch (command.kind) {
     case CommandKind::stop:
       stop_cleanly();
-      return over_ ? faultfs::Status{} : start("stop", true);
+      return over_ || killed_by_fault() ? faultfs::Status{} : start("stop", true);
     case CommandKind::kill:
     case CommandKind::kill_sliced:
       device_.mark("kill");
@@ -151,20 +151,25 @@ faultfs::Status Recorder::restart_killed() {
           "a fault kills the cache at each of its starts; allowed: kill-client "
           "with nth=, times=, chance= or mark=");
     }
-    kills_seen_ = kills_by_faults(device_);
-    device_.mark("kill");
+    kills_seen_ = kills_so_far();
+    notes_.killed(device_);
     target_.kill();
     device_.fence();
     notes_.shared_from(device_.log_size());
-    status = start("kill by a fault", true);
+    status = start("kill by a fault or at a store", true);
   }
   return status;
 }
 
-/// A fault killed the cache since this was last dealt with. In memory the process is this one: then
-/// all its handles are fenced instead.
+/// By faults of the device, and at stores into shared memory.
+std::uint64_t Recorder::kills_so_far() const {
+  return (may_be_killed_ ? kills_by_faults(device_) : 0) + target_.kills_at_stores();
+}
+
+/// Since this was last dealt with. In memory the process is this one: after a fault all its handles
+/// are fenced instead.
 bool Recorder::killed_by_fault() const {
-  return may_be_killed_ && kills_by_faults(device_) > kills_seen_;
+  return kills_so_far() > kills_seen_;
 }
 
 }  // namespace scenarios

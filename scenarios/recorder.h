@@ -60,6 +60,7 @@ class Recorder {
   faultfs::Status overlap();
   faultfs::Status power_cut(const Command& command);
   void stop_cleanly();
+  [[nodiscard]] std::uint64_t kills_so_far() const;
   [[nodiscard]] bool killed_by_fault() const;
   faultfs::Status restart_killed();
 

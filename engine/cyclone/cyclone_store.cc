@@ -357,6 +357,11 @@ Status CycloneStore::close() {
   if (!parts_.front().stripe) {
     return {};
   }
+  if (!read_only_ &&
+      std::ranges::find(config_.gates_off, "writers_stopped") != config_.gates_off.end()) {
+    // As the reference does: the mark is up while the stripes still write.
+    static_cast<void>(restart_.mark_clean({}));
+  }
   std::vector<std::optional<restart::SealedImage>> images(parts_.size());
   const Status done = each([&](Part& part) {
     const Status closed = read_only_ ? Status{} : part.stripe->close();

@@ -66,8 +66,12 @@ class ProcessMemory::View final : public Mapping {
 
 class ProcessMemory::Object final : public SharedObject {
  public:
-  Object(std::shared_ptr<Pages> pages, bool control, bool fresh, const MemoryFaults& faults)
-      : pages_(std::move(pages)), control_(control), fresh_(fresh), faults_(faults) {}
+  Object(std::shared_ptr<Pages> pages, bool control, bool fresh, const ProcessMemory& memory)
+      : pages_(std::move(pages)),
+        control_(control),
+        fresh_(fresh),
+        memory_(memory),
+        faults_(memory.faults) {}
 
   ~Object() override {
     if (pages_->locked_by == this) {
@@ -101,7 +105,7 @@ class ProcessMemory::Object final : public SharedObject {
       return tl::unexpected(faults_.image_map);
     }
     if (size_bytes == 0 || size_bytes > pages_->bytes().size() ||
-        !pages_->protect(PROT_READ | PROT_WRITE)) {
+        !pages_->protect(memory_.protection())) {
       return tl::unexpected(EINVAL);
     }
     return std::make_unique<View>(pages_, size_bytes);
@@ -110,6 +114,7 @@ class ProcessMemory::Object final : public SharedObject {
  private:
   std::shared_ptr<Pages> pages_;
   bool control_, fresh_;
+  const ProcessMemory& memory_;
   const MemoryFaults& faults_;
 };
 
@@ -123,6 +128,35 @@ std::mutex names_mutex;
 ProcessMemory::ProcessMemory() = default;
 ProcessMemory::~ProcessMemory() = default;
 
+int ProcessMemory::protection() const {
+  return traps_stores_ ? PROT_READ : PROT_READ | PROT_WRITE;
+}
+
+void ProcessMemory::trap_stores(bool on) {
+  traps_stores_ = on;
+  for (const auto& [name, pages] : objects_) {
+    static_cast<void>(pages->protect(protection()));
+  }
+}
+
+std::optional<std::span<std::byte>> ProcessMemory::object_at(const std::byte* address) const {
+  for (const auto& [name, pages] : objects_) {
+    const std::span<std::byte> bytes = pages->bytes();
+    if (address >= bytes.data() && address < bytes.data() + bytes.size()) {
+      return bytes;
+    }
+  }
+  return std::nullopt;
+}
+
+std::map<std::string, std::span<std::byte>> ProcessMemory::contents() const {
+  std::map<std::string, std::span<std::byte>> all;
+  for (const auto& [name, pages] : objects_) {
+    all.emplace(name, pages->bytes());
+  }
+  return all;
+}
+
 SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::open(const std::string& name,
                                                                 Access /*access*/) {
   const bool control = name.ends_with("-control");
@@ -134,7 +168,7 @@ SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::open(const std::strin
   if (found == objects_.end()) {
     return tl::unexpected(ENOENT);
   }
-  return std::make_unique<Object>(found->second, control, false, faults);
+  return std::make_unique<Object>(found->second, control, false, *this);
 }
 
 SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::create(const std::string& name) {
@@ -144,7 +178,7 @@ SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::create(const std::str
     return tl::unexpected(EEXIST);
   }
   place->second = std::make_shared<Pages>();
-  return std::make_unique<Object>(place->second, name.ends_with("-control"), true, faults);
+  return std::make_unique<Object>(place->second, name.ends_with("-control"), true, *this);
 }
 
 SystemResult<void> ProcessMemory::unlink(const std::string& name) {
@@ -154,6 +188,7 @@ SystemResult<void> ProcessMemory::unlink(const std::string& name) {
     return tl::unexpected(ENOENT);
   }
   found->second->unlinked = true;
+  static_cast<void>(found->second->protect(PROT_READ | PROT_WRITE));  // nobody will find it
   objects_.erase(found);
   return {};
 }

@@ -8,6 +8,7 @@
 /// process here too. A lock is held by the open object that took it.
 
 #include <map>
+#include <optional>
 
 #include "engine/restart/shared_memory.h"
 
@@ -33,6 +34,14 @@ class ProcessMemory final : public SharedMemory {
 
   MemoryFaults faults;
 
+  // For harnesses that want to see every store.
+  /// From now on a store into the bytes of any object faults, or works again.
+  void trap_stores(bool on);
+  /// The bytes of the object that `address` lies in.
+  [[nodiscard]] std::optional<std::span<std::byte>> object_at(const std::byte* address) const;
+  /// Names and bytes.
+  [[nodiscard]] std::map<std::string, std::span<std::byte>> contents() const;
+
   [[nodiscard]] SystemResult<std::unique_ptr<SharedObject>> open(const std::string& name,
                                                                  Access access) override;
   [[nodiscard]] SystemResult<std::unique_ptr<SharedObject>> create(
@@ -45,7 +54,9 @@ class ProcessMemory final : public SharedMemory {
   class Pages;
   class Object;
   class View;
+  [[nodiscard]] int protection() const;
   std::map<std::string, std::shared_ptr<Pages>> objects_;
+  bool traps_stores_ = false;
 };
 
 }  // namespace engine::restart

@@ -15,14 +15,16 @@ namespace {
 /// The rig's disk 0 as the engine sees a device, through a handle of the current power-on.
 class Disk : public engine::block::Device {
  public:
-  explicit Disk(faultfs::Device& device)
+  /// `ground`: says when the process is over; may be null.
+  Disk(faultfs::Device& device, const SharedGround* ground)
       : device_(device),
+        ground_(ground),
         generation_(device.generation()),
         size_bytes_(device.disks().at(0).size_bytes) {}
 
   [[nodiscard]] std::uint64_t size_bytes() const override { return size_bytes_; }
   engine::Status read(std::uint64_t offset_bytes, std::span<std::byte> into) override {
-    return status(device_.read(generation_, 0, offset_bytes, into), "read");
+    return over() ? gone() : status(device_.read(generation_, 0, offset_bytes, into), "read");
   }
   [[nodiscard]] std::uint64_t blank_until(std::uint64_t offset_bytes) override {
     std::uint64_t until = offset_bytes;
@@ -32,14 +34,23 @@ class Disk : public engine::block::Device {
                        std::span<const std::byte> from,
                        engine::block::WriteMode mode) override {
     const bool fua = mode == engine::block::WriteMode::durable;
-    return status(device_.write(generation_, 0, offset_bytes, from, fua), "write");
+    return over() ? gone()
+                  : status(device_.write(generation_, 0, offset_bytes, from, fua), "write");
   }
-  engine::Status flush() override { return status(device_.flush(generation_, 0), "flush"); }
+  engine::Status flush() override {
+    return over() ? gone() : status(device_.flush(generation_, 0), "flush");
+  }
   engine::Status discard(std::uint64_t offset_bytes, std::uint64_t size_bytes) override {
-    return status(device_.discard(generation_, 0, offset_bytes, size_bytes), "discard");
+    return over() ? gone()
+                  : status(device_.discard(generation_, 0, offset_bytes, size_bytes), "discard");
   }
 
  private:
+  /// The process was killed at a store: what it asks for afterwards is not done.
+  [[nodiscard]] bool over() const { return ground_ != nullptr && ground_->dead(); }
+  static engine::Status gone() {
+    return engine::fail(engine::Trouble::device, "the process was killed");
+  }
   static engine::Status status(int error, const char* request) {
     if (error == 0) {
       return {};
@@ -51,6 +62,7 @@ class Disk : public engine::block::Device {
   }
 
   faultfs::Device& device_;
+  const SharedGround* ground_;
   std::uint64_t generation_;
   std::uint64_t size_bytes_;
 };
@@ -113,7 +125,7 @@ class MemoryHome : public EngineHome {
   }
 
   faultfs::Result<OpenedStore> open(std::uint64_t seed, std::uint32_t slot_bytes) override {
-    disk_.emplace(rig_.device);
+    disk_.emplace(rig_.device, shared());
     if (config_.store == "cyclone") {
       return open_cyclone(cyclone_config(config_, seed, slot_bytes));
     }

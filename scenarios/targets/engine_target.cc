@@ -85,6 +85,12 @@ class EngineTarget : public Target {
       home_->shared()->restore(state);
     }
   }
+  std::uint64_t kills_at_stores() override {
+    return home_->shared() != nullptr ? home_->shared()->kills() : 0;
+  }
+  std::string killed_at_store() override {
+    return home_->shared() != nullptr ? home_->shared()->killed_at() : "";
+  }
   bool attached() override {
     return store_ && home_->shared() != nullptr && store_->stats().counters["attached"] > 0;
   }

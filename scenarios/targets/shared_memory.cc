@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <cstddef>
 #include <functional>
 
 #include <fmt/format.h>
 
+#include "engine/cyclone/image.h"
 #include "engine/cyclone/wrong_image.h"
 #include "engine/restart/life.h"
 #include "engine/restart/purge.h"
@@ -193,6 +196,42 @@ void resize_object(SharedMemory& memory, const std::string& name, std::uint64_t 
   }
 }
 
+std::string place_in_control(std::size_t offset) {
+  using engine::restart::Control;
+  using engine::restart::Frozen;
+  using engine::restart::Row;
+  if (offset == offsetof(Control, frozen) + offsetof(Frozen, clean)) {
+    return "the clean mark";
+  }
+  if (offset < offsetof(Control, rows)) {
+    return offset < sizeof(Frozen) ? "the head of the control segment" : "the digest of its rows";
+  }
+  const std::size_t in_rows = offset - offsetof(Control, rows);
+  const std::size_t in_row = in_rows % sizeof(Row);
+  const bool binding = in_row >= offsetof(Row, binding) && in_row < offsetof(Row, image_digest);
+  return fmt::format("row {} of the control segment{}",
+                     in_rows / sizeof(Row),
+                     binding                                 ? ", its binding"
+                     : in_row >= offsetof(Row, image_digest) ? ", its image's digest"
+                                                             : "");
+}
+
+std::string place_in_image(std::size_t offset, const engine::cyclone::StripeGeometry& geometry) {
+  const faultfs::Bytes image(geometry.copy_bytes);
+  for (std::uint32_t segment = 0; segment < geometry.segments; ++segment) {
+    const auto rows =
+        engine::cyclone::segment_bytes(std::span<const std::byte>(image), geometry, segment);
+    const auto begin = static_cast<std::size_t>(rows.data() - image.data());
+    if (offset >= begin && offset < begin + rows.size()) {
+      return fmt::format("row {} of segment {}, word {}",
+                         (offset - begin) / engine::cyclone::row_bytes,
+                         segment,
+                         (offset - begin) % engine::cyclone::row_bytes / 2);
+    }
+  }
+  return fmt::format("byte {} of the directory, outside its rows", offset);
+}
+
 std::vector<std::string_view> all_words() {
   std::vector<std::string_view> words = {"on", "off", "lost"};
   for (const ControlAccident& accident : control_accidents) {
@@ -215,7 +254,18 @@ const std::vector<std::string_view>& shared_words() {
 }
 
 bool is_shared_word(std::string_view word) {
-  return std::ranges::find(shared_words(), word) != shared_words().end();
+  return std::ranges::find(shared_words(), word) != shared_words().end() || store_number(word) > 0;
+}
+
+std::uint64_t store_number(std::string_view word) {
+  constexpr std::string_view head = "store:";
+  std::uint64_t number = 0;
+  if (!word.starts_with(head)) {
+    return 0;
+  }
+  const char* const end = word.data() + word.size();
+  const auto [stop, error] = std::from_chars(word.data() + head.size(), end, number);
+  return error == std::errc() && stop == end ? number : 0;
 }
 
 SharedGround::SharedGround(SharedMemory& memory,
@@ -224,9 +274,14 @@ SharedGround::SharedGround(SharedMemory& memory,
     : memory_(memory),
       refusing_(refusing),
       prefix_word_(std::move(prefix_word)),
-      prefix_(engine::restart::frame_prefix(prefix_word_).value()) {}
+      prefix_(engine::restart::frame_prefix(prefix_word_).value()) {
+  if (refusing != nullptr && StoreTrap::possible()) {
+    trap_.emplace(*refusing);
+  }
+}
 
 SharedGround::~SharedGround() {
+  trap_.reset();
   remove_all();
 }
 
@@ -243,6 +298,11 @@ void SharedGround::order(std::string_view word, std::vector<engine::cyclone::Str
     engine::restart::Gates gates({}, nullptr);
     static_cast<void>(engine::restart::purge(memory_, prefix_word_, gates));
     purges_refused_ += gates.refusals().at("purge_owner");
+  } else if (const std::uint64_t number = store_number(word); number > 0) {
+    trapped_store_ = number;
+    if (trap_) {
+      trap_->arm(number);
+    }
   } else {
     ordered_.emplace_back(word);
   }
@@ -250,12 +310,46 @@ void SharedGround::order(std::string_view word, std::vector<engine::cyclone::Str
 
 void SharedGround::life_ended() {
   on_ = ordered_on_;
-  for (const std::string& word : std::exchange(ordered_, {})) {
+  if (dead()) {
+    killed_at_ = killed_at();
+    ++kills_;
+    const auto left = trap_->objects();
+    trap_->disarm();
+    remove_all();
+    put_objects(left);
+  }
+  const auto ordered = std::exchange(ordered_, {});
+  if (trap_ && !ordered.empty()) {
+    refusing_->trap_stores(false);  // accidents are nobody's stores
+  }
+  for (const std::string& word : ordered) {
     happen(word);
+  }
+  if (trap_ && trap_->armed()) {
+    refusing_->trap_stores(true);
   }
 }
 
+std::string SharedGround::killed_at() const {
+  if (!dead()) {
+    return killed_at_;
+  }
+  const std::string& object = trap_->object();
+  std::string where = object.ends_with("-control")
+                          ? place_in_control(trap_->offset())
+                          : fmt::format("{} + {}", object, trap_->offset());
+  for (std::size_t stripe = 0; stripe < places_.size(); ++stripe) {
+    if (object == engine::restart::image_name(prefix_, stripe)) {
+      where = fmt::format("{}{}",
+                          place_in_image(trap_->offset(), places_[stripe].geometry),
+                          places_.size() > 1 ? fmt::format(" of stripe {}", stripe) : "");
+    }
+  }
+  return fmt::format("store {} into shared memory: {}", trapped_store_, where);
+}
+
 void SharedGround::start_ended() {
+  killed_at_.clear();
   refusal_.clear();
   if (refusing_ != nullptr) {
     refusing_->faults = {};
@@ -361,15 +455,8 @@ std::shared_ptr<const SharedState> SharedGround::save() {
   return state;
 }
 
-void SharedGround::restore(const std::shared_ptr<const SharedState>& state) {
-  ordered_.clear();
-  on_ = ordered_on_ = true;
-  start_ended();
-  remove_all();
-  if (!state) {
-    return;
-  }
-  for (const auto& [name, bytes] : state->objects) {
+void SharedGround::put_objects(const std::map<std::string, faultfs::Bytes>& objects) {
+  for (const auto& [name, bytes] : objects) {
     const auto object = memory_.create(name);
     if (object && (*object)->resize(bytes.size(), false)) {
       const auto mapping = (*object)->map(bytes.size(), Access::read_write);
@@ -378,6 +465,20 @@ void SharedGround::restore(const std::shared_ptr<const SharedState>& state) {
       }
     }
   }
+}
+
+void SharedGround::restore(const std::shared_ptr<const SharedState>& state) {
+  if (trap_) {
+    trap_->disarm();
+  }
+  ordered_.clear();
+  on_ = ordered_on_ = true;
+  start_ended();
+  remove_all();
+  if (!state) {
+    return;
+  }
+  put_objects(state->objects);
   if (state->refusal == "control_owner") {
     happen(state->refusal);
   } else if (!state->refusal.empty()) {

@@ -192,6 +192,11 @@ class Target {
   [[nodiscard]] virtual std::shared_ptr<const SharedState> save_shared() { return nullptr; }
   /// Between two lives: that is what the next one finds. Null: nothing.
   virtual void restore_shared(const std::shared_ptr<const SharedState>& /*state*/) {}
+  /// Lives that were over after a store into shared memory, as ordered; a part of what they are
+  /// asked then may still be answered.
+  [[nodiscard]] virtual std::uint64_t kills_at_stores() { return 0; }
+  /// The store at which the last of them was over, in words.
+  [[nodiscard]] virtual std::string killed_at_store() { return {}; }
   /// True where the life that runs took over what the one before left in shared memory.
   [[nodiscard]] virtual bool attached() { return false; }
 
