@@ -211,7 +211,9 @@ class Client final : public RemoteStore {
       begin_ = end_ = 0;
     }
     if (in_.size() - begin_ < bytes + receive_bytes_min) {
-      std::memmove(in_.data(), in_.data() + begin_, end_ - begin_);
+      if (begin_ > 0) {  // and so there is a buffer
+        std::memmove(in_.data(), in_.data() + begin_, end_ - begin_);
+      }
       end_ -= begin_;
       begin_ = 0;
       in_.resize(std::max(in_.size(), bytes + 2 * receive_bytes_min));
