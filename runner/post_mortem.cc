@@ -34,7 +34,7 @@ std::string executed(const fs::path& program) {
   if (!line.starts_with("#!")) {
     return program.string();
   }
-  line.erase(0, line.find_first_not_of(" ", 2));
+  line.erase(0, line.find_first_not_of(' ', 2));
   return line.substr(0, line.find(' '));
 }
 
