@@ -212,7 +212,8 @@ class Client final : public RemoteStore {
     }
     if (in_.size() - begin_ < bytes + receive_bytes_min) {
       if (begin_ > 0) {  // and so there is a buffer
-        std::memmove(in_.data(), in_.data() + begin_, end_ - begin_);
+        const auto arrived = std::span(in_).subspan(begin_, end_ - begin_);
+        std::copy(arrived.begin(), arrived.end(), in_.begin());
       }
       end_ -= begin_;
       begin_ = 0;
