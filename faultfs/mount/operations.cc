@@ -22,7 +22,9 @@
 //   mmap              MAP_SHARED is refused by the kernel (ENODEV).
 //
 // A request that a fault makes wait leaves the serving thread (waiting_room.h), so others overtake
-// it. The pieces of a zero range do not wait.
+// it. The pieces of a zero range do not wait. The kernel sends a write to a disk when the one
+// before is answered, unless the device had a fault when the disk was opened: then writes overtake
+// a write, too (and threads that write and sync wait longer for each other).
 //
 // Not modelled: a request counts as issued when the serving thread takes it up, not when the kernel
 // queued it; so an fsync that overlaps a write of another thread covers it if the write came first.
@@ -138,7 +140,10 @@ void open_disk(fuse_req_t request, fuse_ino_t inode, fuse_file_info* /*file*/) {
   // Made by hand because libfuse 3.14 has no field for parallel direct writes.
   fuse_open_out reply{};
   reply.fh = files.device().generation();
-  reply.open_flags = FOPEN_DIRECT_IO | FOPEN_NOFLUSH | FOPEN_PARALLEL_DIRECT_WRITES;
+  reply.open_flags = FOPEN_DIRECT_IO | FOPEN_NOFLUSH;
+  if (!files.device().faults().empty()) {
+    reply.open_flags |= FOPEN_PARALLEL_DIRECT_WRITES;
+  }
   const iovec part{&reply, sizeof reply};
   fuse_reply_iov(request, &part, 1);
 }
