@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/gates.h"
 #include "engine/base/result.h"
 
 namespace engine {
@@ -57,11 +58,6 @@ struct RecoveryReport {
   std::uint64_t empty = 0, loaded = 0, refused = 0, superseded = 0;
   std::uint64_t entries = 0;
   std::uint64_t ticks = 0;
-};
-
-struct GateRefusals {
-  std::string gate;
-  std::uint64_t count = 0;
 };
 
 struct Stats {

@@ -64,16 +64,7 @@ std::uint64_t fill_image(std::span<std::byte> image,
     const std::uint64_t low = random.next();
     directory.insert(cyclone::make_key(low, random.next()), row, window);
   }
-  cyclone::ImageHeader header;
-  header.instance = instance;
-  header.stripe_begin = geometry.begin;
-  header.stripe_end = geometry.end;
-  header.segments = geometry.segments;
-  header.buckets = geometry.buckets;
-  header.average_object_bytes = geometry.average_object_bytes;
-  header.aggregation_bytes = geometry.aggregation_bytes;
-  header.fragment_bytes = geometry.fragment_bytes;
-  header.sector_bytes = geometry.sector_bytes;
+  cyclone::ImageHeader header = cyclone::header_of(geometry, instance);
   header.write_pos = header.last_write_pos = header.agg_pos =
       geometry.data_begin + middle / cyclone::store_block_bytes * cyclone::store_block_bytes;
   header.phase = 1;

@@ -118,17 +118,14 @@ int print_targets(std::ostream& out) {
 
 std::string gate_table(const scenarios::TargetConfig& config, const RunSummary& summary) {
   std::string text = "gate                     refused\n";
-  std::vector<std::string> names;
+  std::vector<std::string_view> names;
   if (config.store == "cyclone") {
-    const auto all = engine::cyclone::all_gate_names();
-    names.assign(all.begin(), all.end());
+    names = engine::cyclone::all_gate_names();
   } else {
-    for (const auto gate : engine::rock::all_gates()) {
-      names.emplace_back(engine::rock::gate_name(gate));
-    }
+    engine::rock::gate_table.add_names(names);
   }
-  for (const std::string& name : names) {
-    const auto found = summary.gate_refusals.find(name);
+  for (const std::string_view name : names) {
+    const auto found = summary.gate_refusals.find(std::string(name));
     const std::uint64_t count = found == summary.gate_refusals.end() ? 0 : found->second;
     text += fmt::format("{:<24} {:>7}{}{}\n",
                         name,

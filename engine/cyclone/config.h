@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/gates.h"
 #include "engine/base/result.h"
 #include "engine/cyclone/division.h"
 #include "engine/cyclone/geometry.h"
@@ -32,10 +33,22 @@ enum class Gate : std::uint8_t {
   document_bounds,  ///< lengths that do not fit a fragment, or each other
   row_bounds,       ///< a row that points outside the data area
 };
-inline constexpr std::size_t gate_count = 13;
+inline constexpr GateTable gate_table(std::to_array<GateRow<Gate>>({
+    {Gate::span_header, "span_header"},
+    {Gate::copy_checksum, "copy_checksum"},
+    {Gate::copy_footer, "copy_footer"},
+    {Gate::copy_instance, "copy_instance"},
+    {Gate::document_header, "document_header"},
+    {Gate::document_key, "document_key"},
+    {Gate::document_body, "document_body"},
+    {Gate::log_link, "log_link"},
+    {Gate::fragment_required, "fragment_required"},
+    {Gate::durable_purge, "durable_purge"},
+    {Gate::lap_guard, "lap_guard"},
+    {Gate::document_bounds, "document_bounds", guard},
+    {Gate::row_bounds, "row_bounds", guard},
+}));
 
-[[nodiscard]] std::string_view gate_name(Gate gate);
-[[nodiscard]] bool switchable(Gate gate);
 /// Every name: the store's own, those of `ImageCheck`, and those of restart/ last.
 [[nodiscard]] std::vector<std::string_view> all_gate_names();
 /// Ok where `name` is a gate that can be switched off. Error: names it, lists the allowed ones.
@@ -66,25 +79,23 @@ struct Config {
 /// no checksums, clear-only recovery, purges in memory). Error: names the word and the allowed.
 [[nodiscard]] Result<Config> find_preset(std::string_view name);
 
-/// Which gates are on, and how often each refused something.
+/// Which gates are on, those of an image among them, and how often each refused something.
 class Gates {
  public:
   /// `off`: names; unknown ones and guards are ignored.
   explicit Gates(const std::vector<std::string>& off);
 
-  [[nodiscard]] bool on(Gate gate) const { return on_[static_cast<std::size_t>(gate)]; }
-  [[nodiscard]] const ImageChecks& image_checks() const { return checks_; }
+  [[nodiscard]] bool on(Gate gate) const { return own_.on(gate); }
+  [[nodiscard]] const ImageChecks& image_checks() const { return image_; }
   /// Counts what `before` has refused too.
   void add(const Gates& before);
-  void refuse(Gate gate) { ++refusals_[static_cast<std::size_t>(gate)]; }
-  void refuse(ImageCheck check) { ++image_refusals_[static_cast<std::size_t>(check)]; }
+  void refuse(Gate gate) { own_.refuse(gate); }
+  void refuse(ImageCheck check) { image_.refuse(check); }
   [[nodiscard]] std::map<std::string, std::uint64_t> refusals() const;
 
  private:
-  std::array<bool, gate_count> on_ = {};
-  ImageChecks checks_;
-  std::array<std::uint64_t, gate_count> refusals_ = {};
-  std::array<std::uint64_t, image_check_count> image_refusals_ = {};
+  GateSet<gate_table> own_;
+  ImageChecks image_;
 };
 
 }  // namespace engine::cyclone

@@ -36,19 +36,4 @@ Core::Core(block::Device& target,
       nonce(random.next()),
       scratch(geometry.fragment_bytes) {}
 
-ImageHeader Core::fresh_header(const Instance& instance) const {
-  ImageHeader fresh;
-  fresh.instance = instance;
-  fresh.stripe_begin = geometry.begin;
-  fresh.stripe_end = geometry.end;
-  fresh.segments = geometry.segments;
-  fresh.buckets = geometry.buckets;
-  fresh.average_object_bytes = geometry.average_object_bytes;
-  fresh.aggregation_bytes = geometry.aggregation_bytes;
-  fresh.fragment_bytes = geometry.fragment_bytes;
-  fresh.sector_bytes = geometry.sector_bytes;
-  fresh.write_pos = fresh.last_write_pos = fresh.agg_pos = geometry.data_begin;
-  return fresh;
-}
-
 }  // namespace engine::cyclone

@@ -60,8 +60,6 @@ class Core {
   bool recovering = true;
   PageBuffer scratch;  ///< one document, for whoever reads
 
-  /// The fresh header of a stripe that was cleared.
-  [[nodiscard]] ImageHeader fresh_header(const Instance& instance) const;
   [[nodiscard]] std::uint64_t data_offset(std::uint64_t position) const {
     return position - geometry.data_begin;
   }

@@ -79,7 +79,7 @@ restart::StartRequest start_request(const Config& config,
   request.config = shared.config;
   request.config.enabled = shared.config.enabled && shared.memory != nullptr;
   for (const std::string& name : config.gates_off) {
-    if (const auto gate = restart::find_gate(name)) {
+    if (const auto gate = restart::gate_table.find(name)) {
       request.config.gates_off.push_back(*gate);
     }
   }

@@ -105,6 +105,21 @@ bool footer_whole(std::span<const std::byte> block) {
          checksum_of(block.first(at_footer_checksum));
 }
 
+ImageHeader header_of(const StripeGeometry& geometry, const Instance& instance) {
+  ImageHeader header;
+  header.instance = instance;
+  header.stripe_begin = geometry.begin;
+  header.stripe_end = geometry.end;
+  header.segments = geometry.segments;
+  header.buckets = geometry.buckets;
+  header.average_object_bytes = geometry.average_object_bytes;
+  header.aggregation_bytes = geometry.aggregation_bytes;
+  header.fragment_bytes = geometry.fragment_bytes;
+  header.sector_bytes = geometry.sector_bytes;
+  header.write_pos = header.last_write_pos = header.agg_pos = geometry.data_begin;
+  return header;
+}
+
 bool same_geometry(const ImageHeader& header, const StripeGeometry& geometry) {
   return header.stripe_begin == geometry.begin && header.stripe_end == geometry.end &&
          header.segments == geometry.segments && header.buckets == geometry.buckets &&

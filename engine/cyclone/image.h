@@ -56,6 +56,9 @@ struct ImageHeader {
   [[nodiscard]] bool operator==(const ImageHeader&) const = default;
 };
 
+/// The header of a stripe that was cleared: empty, its cursor where the data begin.
+[[nodiscard]] ImageHeader header_of(const StripeGeometry& geometry, const Instance& instance);
+
 /// The footer's content.
 struct ImageFooter {
   std::uint32_t magic = image_magic;

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/cyclone/config.h"
 #include "engine/cyclone/fields.h"
 #include "engine/cyclone/row.h"
 #include "engine/cyclone/validate.h"
@@ -25,18 +26,7 @@ StripeGeometry small() {
 Image fresh(const StripeGeometry& geometry) {
   Image image(geometry.copy_bytes);
   clear_image(image, geometry);
-  ImageHeader header;
-  header.instance = {1, 2};
-  header.stripe_begin = geometry.begin;
-  header.stripe_end = geometry.end;
-  header.segments = geometry.segments;
-  header.buckets = geometry.buckets;
-  header.average_object_bytes = geometry.average_object_bytes;
-  header.aggregation_bytes = geometry.aggregation_bytes;
-  header.fragment_bytes = geometry.fragment_bytes;
-  header.sector_bytes = geometry.sector_bytes;
-  header.write_pos = header.last_write_pos = header.agg_pos = geometry.data_begin;
-  store_header(header, image);
+  store_header(header_of(geometry, {1, 2}), image);
   seal(image, geometry);
   return image;
 }
@@ -295,8 +285,8 @@ TEST(Validate, TheLongestLegalChainIsHealthy) {
 TEST(Validate, NoiseIsRefusedAndReadWithinBounds) {
   const StripeGeometry geometry = small();
   ImageChecks none;
-  for (std::size_t check = 0; check < image_check_count; ++check) {
-    none.switch_off(static_cast<ImageCheck>(check));
+  for (const auto& row : image_check_table.rows()) {
+    none.switch_off(row.gate);
   }
   std::uint64_t state = 1;
   for (int round = 0; round < 50; ++round) {
@@ -312,12 +302,17 @@ TEST(Validate, NoiseIsRefusedAndReadWithinBounds) {
 
 TEST(Validate, NamesAreUniqueAndFound) {
   std::map<std::string_view, int> seen;
-  for (std::size_t check = 0; check < image_check_count; ++check) {
-    const auto each = static_cast<ImageCheck>(check);
-    EXPECT_EQ(++seen[image_check_name(each)], 1);
-    EXPECT_EQ(*find_image_check(image_check_name(each)), each);
+  for (const std::string_view name : all_gate_names()) {
+    EXPECT_EQ(++seen[name], 1) << name;
   }
-  EXPECT_FALSE(find_image_check("no_such_check"));
+  for (const auto& row : image_check_table.rows()) {
+    EXPECT_EQ(image_check_table.find(row.name), row.gate);
+  }
+  EXPECT_FALSE(image_check_table.find("no_such_check"));
+  const Gates gates({"row_bounds", "lap_guard", "phase_range", "no_such_check"});
+  EXPECT_TRUE(gates.on(Gate::row_bounds)) << "a guard stays on";
+  EXPECT_FALSE(gates.on(Gate::lap_guard));
+  EXPECT_FALSE(gates.image_checks().on(ImageCheck::phase_range));
 }
 
 }  // namespace

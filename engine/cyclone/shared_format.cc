@@ -19,16 +19,7 @@ std::uint64_t digest(std::span<const std::byte> bytes) {
 
 /// A header with a different value in every field.
 ImageHeader marked_header(const StripeGeometry& geometry) {
-  ImageHeader header;
-  header.instance = {1, 2};
-  header.stripe_begin = geometry.begin;
-  header.stripe_end = geometry.end;
-  header.segments = geometry.segments;
-  header.buckets = geometry.buckets;
-  header.average_object_bytes = geometry.average_object_bytes;
-  header.aggregation_bytes = geometry.aggregation_bytes;
-  header.fragment_bytes = geometry.fragment_bytes;
-  header.sector_bytes = geometry.sector_bytes;
+  ImageHeader header = header_of(geometry, {1, 2});
   header.write_pos = geometry.data_begin + 3;
   header.last_write_pos = geometry.data_begin + 4;
   header.agg_pos = geometry.data_begin + 5;

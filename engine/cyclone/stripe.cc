@@ -35,7 +35,7 @@ Status Stripe::recover(const Instance& instance) {
       return clear(instance);
     }
     clear_image(core_.image, core_.geometry);
-    core_.header = core_.fresh_header(instance);
+    core_.header = header_of(core_.geometry, instance);
   }
   other_copy_usable_ = loader.other_copy_usable();
   begin_life();
@@ -62,7 +62,7 @@ void Stripe::attach(const Instance& instance) {
 /// this, no copy from before can be taken for one of this instance.
 Status Stripe::clear(const Instance& instance) {
   clear_image(core_.image, core_.geometry);
-  core_.header = core_.fresh_header(instance);
+  core_.header = header_of(core_.geometry, instance);
   core_.header.link = core_.random.next();  // no log of before continues this one
   begin_life();
   sync_.begin();

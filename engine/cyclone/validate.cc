@@ -15,7 +15,6 @@
 #include "engine/cyclone/validate.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <vector>
 
@@ -26,22 +25,6 @@
 
 namespace engine::cyclone {
 namespace {
-
-constexpr std::array<std::string_view, image_check_count> names = {
-    "header_magic",          "footer_magic",
-    "version_too_old",       "version_too_new",
-    "sector_zero",           "sector_too_large",
-    "phase_range",           "write_pos_before_data",
-    "write_pos_behind_end",  "last_write_before_data",
-    "last_write_behind_end", "agg_pos_before_data",
-    "agg_pos_behind_end",    "agg_pos_open",
-    "free_head_range",       "next_range",
-    "previous_range",        "offset_behind_end",
-    "free_list_loop",        "free_list_row_in_use",
-    "free_list_back_link",   "free_list_holds_root",
-    "chain_row_twice",       "chain_row_empty",
-    "row_unreachable",       "chain_too_long",
-    "empty_root_with_chain", "chain_loop"};
 
 constexpr std::uint32_t sector_bytes_max = 8192;
 
@@ -56,7 +39,7 @@ class Fault {
       return false;
     }
     found_ = ImageFault{
-        check, 0, row, fmt::format("{}: {} (row {})", names.at(index(check)), value, row)};
+        check, 0, row, fmt::format("{}: {} (row {})", image_check_name(check), value, row)};
     return true;
   }
   bool refuse_if(bool wrong, ImageCheck check, std::uint64_t value) {
@@ -65,8 +48,6 @@ class Fault {
   [[nodiscard]] std::optional<ImageFault>& found() { return found_; }
 
  private:
-  static std::size_t index(ImageCheck check) { return static_cast<std::size_t>(check); }
-
   const ImageChecks& checks_;
   std::optional<ImageFault> found_;
 };
@@ -230,19 +211,6 @@ class SegmentWalk {
 };
 
 }  // namespace
-
-std::string_view image_check_name(ImageCheck check) {
-  return names.at(static_cast<std::size_t>(check));
-}
-
-Result<ImageCheck> find_image_check(std::string_view name) {
-  for (std::size_t check = 0; check < image_check_count; ++check) {
-    if (names.at(check) == name) {
-      return static_cast<ImageCheck>(check);
-    }
-  }
-  return fail(Trouble::invalid, fmt::format("'{}' is no check of an image", name));
-}
 
 std::optional<ImageFault> validate_header(std::span<const std::byte> image,
                                           const StripeGeometry& geometry,

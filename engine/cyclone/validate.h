@@ -1,19 +1,19 @@
 #pragma once
 
-#include <bitset>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "engine/base/result.h"
+#include "engine/base/gates.h"
 #include "engine/cyclone/geometry.h"
 
 namespace engine::cyclone {
 
-/// Every reason to refuse an image, in the order in which they are asked. The names in
-/// `image_check_name` are gates: counted, and each can be switched off alone.
+/// Every reason to refuse an image, in the order in which they are asked. They are
+/// gates: counted, and each can be switched off alone.
 enum class ImageCheck : std::uint8_t {
   header_magic,            // g1
   footer_magic,            // g2
@@ -44,21 +44,43 @@ enum class ImageCheck : std::uint8_t {
   empty_root_with_chain,   // v23
   chain_loop,              // v24: a walk that went on past every row of the segment
 };
-inline constexpr std::size_t image_check_count = 28;
+inline constexpr GateTable image_check_table(std::to_array<GateRow<ImageCheck>>({
+    {ImageCheck::header_magic, "header_magic"},
+    {ImageCheck::footer_magic, "footer_magic"},
+    {ImageCheck::version_too_old, "version_too_old"},
+    {ImageCheck::version_too_new, "version_too_new"},
+    {ImageCheck::sector_zero, "sector_zero"},
+    {ImageCheck::sector_too_large, "sector_too_large"},
+    {ImageCheck::phase_range, "phase_range"},
+    {ImageCheck::write_pos_before_data, "write_pos_before_data"},
+    {ImageCheck::write_pos_behind_end, "write_pos_behind_end"},
+    {ImageCheck::last_write_before_data, "last_write_before_data"},
+    {ImageCheck::last_write_behind_end, "last_write_behind_end"},
+    {ImageCheck::agg_pos_before_data, "agg_pos_before_data"},
+    {ImageCheck::agg_pos_behind_end, "agg_pos_behind_end"},
+    {ImageCheck::agg_pos_open, "agg_pos_open"},
+    {ImageCheck::free_head_range, "free_head_range"},
+    {ImageCheck::next_range, "next_range"},
+    {ImageCheck::previous_range, "previous_range"},
+    {ImageCheck::offset_behind_end, "offset_behind_end"},
+    {ImageCheck::free_list_loop, "free_list_loop"},
+    {ImageCheck::free_list_row_in_use, "free_list_row_in_use"},
+    {ImageCheck::free_list_back_link, "free_list_back_link"},
+    {ImageCheck::free_list_holds_root, "free_list_holds_root"},
+    {ImageCheck::chain_row_twice, "chain_row_twice"},
+    {ImageCheck::chain_row_empty, "chain_row_empty"},
+    {ImageCheck::row_unreachable, "row_unreachable"},
+    {ImageCheck::chain_too_long, "chain_too_long"},
+    {ImageCheck::empty_root_with_chain, "empty_root_with_chain"},
+    {ImageCheck::chain_loop, "chain_loop"},
+}));
 
-[[nodiscard]] std::string_view image_check_name(ImageCheck check);
-/// Error: names the word.
-[[nodiscard]] Result<ImageCheck> find_image_check(std::string_view name);
+[[nodiscard]] constexpr std::string_view image_check_name(ImageCheck check) {
+  return image_check_table.name(check);
+}
 
 /// Which checks are asked. With some off the walks still end, and stay inside the image.
-class ImageChecks {
- public:
-  [[nodiscard]] bool on(ImageCheck check) const { return !off_[static_cast<std::size_t>(check)]; }
-  void switch_off(ImageCheck check) { off_[static_cast<std::size_t>(check)] = true; }
-
- private:
-  std::bitset<image_check_count> off_;
-};
+using ImageChecks = GateSet<image_check_table>;
 
 /// Why an image is refused.
 struct ImageFault {

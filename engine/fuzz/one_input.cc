@@ -42,9 +42,8 @@ cyclone::Config config_of(std::uint8_t gates) {
     }
   }
   if ((gates & 0x80U) != 0) {
-    for (std::size_t check = 0; check < cyclone::image_check_count; ++check) {
-      config.gates_off.emplace_back(
-          cyclone::image_check_name(static_cast<cyclone::ImageCheck>(check)));
+    for (const auto& row : cyclone::image_check_table.rows()) {
+      config.gates_off.emplace_back(row.name);
     }
   }
   return config;
@@ -200,8 +199,8 @@ void use_image(std::uint8_t gates, View rest) {
   Bytes image = seeded().image;
   edit(rest, image);
   cyclone::ImageChecks checks;
-  for (std::size_t check = 0; check < cyclone::image_check_count; ++check) {
-    if ((gates & 0x80U) != 0 && (gates & 0x7fU) % cyclone::image_check_count <= check) {
+  for (std::size_t check = 0; check < cyclone::image_check_table.count; ++check) {
+    if ((gates & 0x80U) != 0 && (gates & 0x7fU) % cyclone::image_check_table.count <= check) {
       checks.switch_off(static_cast<cyclone::ImageCheck>(check));
     }
   }

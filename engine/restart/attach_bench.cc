@@ -27,10 +27,7 @@ class AttachRig {
     FastRestart life(posix_shared_memory(), request, nullptr);
     auto image = life.take("stripe", geometry.copy_bytes, Binding{});
     cyclone::clear_image(image->bytes(), geometry);
-    cyclone::ImageHeader header;
-    header.sector_bytes = geometry.sector_bytes;
-    header.write_pos = header.last_write_pos = header.agg_pos = geometry.data_begin;
-    cyclone::store_header(header, image->bytes());
+    cyclone::store_header(cyclone::header_of(geometry, {1, 2}), image->bytes());
     cyclone::seal(image->bytes(), geometry);
     stop(life, std::move(*image));
   }

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/base/result.h"
+#include "engine/base/gates.h"
 
 namespace engine::restart {
 
@@ -49,13 +49,36 @@ enum class Gate : std::uint8_t {
   purge_owner,      ///< a live process owns what should be purged
 };
 
-inline constexpr std::size_t gate_count = 27;
+inline constexpr GateTable gate_table(std::to_array<GateRow<Gate>>({
+    {Gate::prefix_name, "prefix_name", guard},
+    {Gate::control_open, "control_open", guard},
+    {Gate::control_lock, "control_lock"},
+    {Gate::control_owner, "control_owner"},
+    {Gate::control_race, "control_race", guard},
+    {Gate::control_size, "control_size", guard},
+    {Gate::control_magic, "control_magic"},
+    {Gate::control_schema, "control_schema"},
+    {Gate::control_abi, "control_abi"},
+    {Gate::control_clean, "control_clean"},
+    {Gate::control_table, "control_table"},
+    {Gate::row_claimed, "row_claimed", guard},
+    {Gate::row_untrusted, "row_untrusted"},
+    {Gate::row_size, "row_size", guard},
+    {Gate::binding_nonce, "binding_nonce"},
+    {Gate::binding_serials, "binding_serials"},
+    {Gate::binding_cursor, "binding_cursor"},
+    {Gate::image_present, "image_present", guard},
+    {Gate::image_size, "image_size", guard},
+    {Gate::image_map, "image_map", guard},
+    {Gate::image_digest, "image_digest"},
+    {Gate::image_structure, "image_structure", guard},
+    {Gate::table_full, "table_full", guard},
+    {Gate::image_create, "image_create", guard},
+    {Gate::zero_claim, "zero_claim"},
+    {Gate::writers_stopped, "writers_stopped"},
+    {Gate::purge_owner, "purge_owner"},
+}));
 
-[[nodiscard]] std::string_view gate_name(Gate gate);
-/// False for the guards that keep the program memory-safe.
-[[nodiscard]] bool switchable(Gate gate);
-/// Error: names the word and lists the switchable gates.
-[[nodiscard]] Result<Gate> find_gate(std::string_view name);
 /// What the reference does not check: trust is binary there and the image is not bound to its disk.
 [[nodiscard]] std::vector<Gate> gates_off_in_trafficserver();
 
@@ -67,16 +90,15 @@ using Log = std::function<void(std::string_view line)>;
 class Gates {
  public:
   Gates(const std::vector<Gate>& off, Log log);
-  [[nodiscard]] bool on(Gate gate) const { return on_.at(static_cast<std::size_t>(gate)); }
+  [[nodiscard]] bool on(Gate gate) const { return set_.on(gate); }
   void refuse(Gate gate, std::string_view line);
   /// Says something that is no refusal.
   void note(std::string_view line) const;
   /// Gate name → refusals, all gates.
-  [[nodiscard]] std::map<std::string, std::uint64_t> refusals() const;
+  [[nodiscard]] std::map<std::string, std::uint64_t> refusals() const { return set_.refusals(); }
 
  private:
-  std::array<bool, gate_count> on_ = {};
-  std::array<std::atomic<std::uint64_t>, gate_count> refusals_ = {};
+  GateSet<gate_table, std::atomic<std::uint64_t>> set_;
   Log log_;
 };
 

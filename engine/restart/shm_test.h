@@ -138,7 +138,7 @@ class Life {
     restart.reset();
   }
   [[nodiscard]] std::uint64_t refused(Gate gate) const {
-    return restart->refusals().at(std::string(gate_name(gate)));
+    return restart->refusals().at(std::string(gate_table.name(gate)));
   }
   [[nodiscard]] std::uint64_t refused_in_all() const {
     std::uint64_t all = 0;

@@ -19,7 +19,7 @@ void report_slot(Core& core, const SlotFinding& finding, SlotReport& report) {
   const Status read = core.device.read(core.geometry.offset(report.slot), sector);
   report.verdict = verdict_name(finding.verdict);
   if (finding.verdict == SlotFinding::Verdict::refused) {
-    report.gate = gate_name(finding.gate);
+    report.gate = gate_table.name(finding.gate);
   }
   if (!read) {
     return;  // the verdict says it: refused
@@ -41,7 +41,7 @@ void judge_payloads(RockStore& store, const Entry& entry, std::vector<SlotReport
     const auto judged = store.reader().read_judged(entry, place, slot);
     if (!judged || *judged) {
       slots.at(slot).verdict = "refused";
-      slots.at(slot).gate = gate_name(judged ? **judged : Gate::slot_bounds);
+      slots.at(slot).gate = gate_table.name(judged ? **judged : Gate::slot_bounds);
     }
     at = store.core().slots[slot].next;
   }

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/base/gates.h"
 #include "engine/base/result.h"
 
 namespace engine::rock {
@@ -37,11 +39,23 @@ enum class Gate : std::uint8_t {
   entry_contradiction,
 };
 
-[[nodiscard]] std::string_view gate_name(Gate gate);
-[[nodiscard]] bool switchable(Gate gate);
-[[nodiscard]] const std::vector<Gate>& all_gates();
-/// Error: names the word and lists the switchable gates.
-[[nodiscard]] Result<Gate> find_gate(std::string_view name);
+inline constexpr GateTable gate_table(std::to_array<GateRow<Gate>>({
+    {Gate::db_header, "db_header"},
+    {Gate::slot_instance, "slot_instance"},
+    {Gate::slot_header_checksum, "slot_header_checksum"},
+    {Gate::slot_payload_checksum, "slot_payload_checksum"},
+    {Gate::write_id, "write_id"},
+    {Gate::inode_required, "inode_required"},
+    {Gate::tail_required, "tail_required"},
+    {Gate::owner_check, "owner_check"},
+    {Gate::durable_invalidation, "durable_invalidation"},
+    {Gate::update_supersedes, "update_supersedes"},
+    {Gate::slot_bounds, "slot_bounds", guard},
+    {Gate::chain_loop, "chain_loop", guard},
+    {Gate::entry_contradiction, "entry_contradiction", guard},
+}));
+/// Which gates of one life are on, and how often each refused something.
+using Gates = GateSet<gate_table>;
 
 struct Config {
   std::uint32_t slot_bytes = 16384;  ///< 1024 … 1 MiB, a power of two

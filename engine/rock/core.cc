@@ -6,32 +6,6 @@
 
 namespace engine::rock {
 
-Gates::Gates(const std::vector<Gate>& off) {
-  on_.fill(true);
-  for (const Gate gate : off) {
-    on_.at(static_cast<std::size_t>(gate)) = !switchable(gate);
-  }
-}
-
-std::map<std::string, std::uint64_t> Gates::refusals() const {
-  std::map<std::string, std::uint64_t> counts;
-  for (const Gate gate : all_gates()) {
-    counts.emplace(gate_name(gate), refusals_.at(static_cast<std::size_t>(gate)));
-  }
-  return counts;
-}
-
-std::vector<GateRefusals> Gates::refused() const {
-  std::vector<GateRefusals> found;
-  for (const Gate gate : all_gates()) {
-    const std::uint64_t count = refusals_.at(static_cast<std::size_t>(gate));
-    if (count > 0) {
-      found.push_back({std::string(gate_name(gate)), count});
-    }
-  }
-  return found;
-}
-
 Core::Core(block::Device& target, Config settings, Geometry layout, bool inspection_only)
     : device(target),
       config(std::move(settings)),

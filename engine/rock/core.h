@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -16,22 +15,6 @@
 #include "engine/store.h"
 
 namespace engine::rock {
-
-/// Which gates are on, and how often each refused something.
-class Gates {
- public:
-  explicit Gates(const std::vector<Gate>& off);
-  [[nodiscard]] bool on(Gate gate) const { return on_[static_cast<std::size_t>(gate)]; }
-  void refuse(Gate gate) { ++refusals_[static_cast<std::size_t>(gate)]; }
-  [[nodiscard]] std::map<std::string, std::uint64_t> refusals() const;
-  /// Without those that refused nothing.
-  [[nodiscard]] std::vector<GateRefusals> refused() const;
-
- private:
-  static constexpr std::size_t gate_count = 13;
-  std::array<bool, gate_count> on_ = {};
-  std::array<std::uint64_t, gate_count> refusals_ = {};
-};
 
 /// What one slot is used for, and its place in a chain. 24 bytes per slot is all that stays in
 /// memory after a rebuild.

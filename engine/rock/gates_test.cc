@@ -25,7 +25,7 @@ class GateTest : public ::testing::TestWithParam<bool> {
       EXPECT_FALSE(lie_seen);
       EXPECT_GE(rig_.refused(gate_), 1U);
     } else {
-      EXPECT_TRUE(lie_seen) << "nothing is lost without " << gate_name(gate_);
+      EXPECT_TRUE(lie_seen) << "nothing is lost without " << gate_table.name(gate_);
       EXPECT_EQ(rig_.refused(gate_), 0U);
     }
   }

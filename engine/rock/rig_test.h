@@ -169,7 +169,7 @@ class StoreRig {
     return reply.hit && reply.body == bytes && reply.body_bytes == bytes.size();
   }
   [[nodiscard]] std::uint64_t refused(Gate gate) const {
-    return store->stats().refusals.at(std::string(gate_name(gate)));
+    return store->stats().refusals.at(std::string(gate_table.name(gate)));
   }
   void switch_off(Gate gate) { config.gates_off.push_back(gate); }
   /// Each slot is used exactly once, as the two tables of the inspection say.

@@ -129,9 +129,9 @@ TEST(AnyGatesOff, RandomBytesAndRandomTrafficEndSomehow) {
     rig.config.rebuild_slice_slots = 1 + static_cast<std::uint32_t>(random.below(20));
     rig.config.allocator = static_cast<Allocator>(random.below(3));
     rig.config.policy = static_cast<ContradictionPolicy>(random.below(2));
-    for (const Gate gate : all_gates()) {
+    for (const auto& row : gate_table.rows()) {
       if (random.below(2) == 0) {
-        rig.switch_off(gate);
+        rig.switch_off(row.gate);
       }
     }
     for (int life = 0; life < 6; ++life) {

@@ -293,8 +293,8 @@ TEST(Presets, AreNamed) {
   EXPECT_TRUE(find_preset("hardened")->gates_off.empty());
   EXPECT_EQ(find_preset("squid")->gates_off.size(), 10U);
   EXPECT_NE(find_preset("soft").error().message.find("hardened, squid"), std::string::npos);
-  EXPECT_FALSE(find_gate("slot_bounds"));
-  EXPECT_EQ(*find_gate("write_id"), Gate::write_id);
+  EXPECT_FALSE(gate_table.find_switchable("slot_bounds"));
+  EXPECT_EQ(*gate_table.find_switchable("write_id"), Gate::write_id);
 }
 
 }  // namespace

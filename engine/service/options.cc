@@ -64,7 +64,7 @@ Status read_words(const StoreWords& words, rock::Config& config) {
       {"whole_entry", ContradictionPolicy::whole_entry},
       {"newest_complete", ContradictionPolicy::newest_complete}};
   for (const std::string& name : words.without_gates) {
-    const auto gate = rock::find_gate(name);
+    const auto gate = rock::gate_table.find_switchable(name);
     if (!gate) {
       return tl::unexpected(gate.error());
     }

@@ -98,16 +98,6 @@ std::uint64_t hash_of(const std::vector<std::string>& facts) {
 
 }  // namespace
 
-std::string_view label_gate_name(LabelGate gate) {
-  constexpr std::array<std::string_view, 6> names = {"label_missing",
-                                                     "label_damaged",
-                                                     "label_other_version",
-                                                     "label_other_tag",
-                                                     "label_other_facts",
-                                                     "label_cut_short"};
-  return names.at(static_cast<std::size_t>(gate));
-}
-
 void encode_label(const Label& label, std::span<std::byte> sector) {
   std::memcpy(sector.data(), label_magic.data(), label_magic.size());
   store(sector, 8, label.version);

@@ -22,12 +22,14 @@
 /// A start that finds "clearing" goes on at 2. Example: a cut in the middle of 1 leaves the other
 /// copy, which is still refused, so the next start clears again.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/base/gates.h"
 #include "engine/block/device.h"
 #include "engine/volumes/hosting.h"
 
@@ -58,7 +60,14 @@ enum class LabelGate : std::uint8_t {
   other_facts,    ///< geometry, build, key mode, hosting or disks differ
   cut_short,      ///< a clear was cut short
 };
-[[nodiscard]] std::string_view label_gate_name(LabelGate gate);
+inline constexpr GateTable label_gate_table(std::to_array<GateRow<LabelGate>>({
+    {LabelGate::missing, "label_missing", guard},
+    {LabelGate::damaged, "label_damaged", guard},
+    {LabelGate::other_version, "label_other_version", guard},
+    {LabelGate::other_tag, "label_other_tag", guard},
+    {LabelGate::other_facts, "label_other_facts", guard},
+    {LabelGate::cut_short, "label_cut_short", guard},
+}));
 
 /// What an opening found and did.
 struct LabelOpening {

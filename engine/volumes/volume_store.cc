@@ -177,7 +177,7 @@ void VolumeStore::open_part(const TaggedDisk& disk,
     return;
   }
   if (label->gate && *label->gate != LabelGate::missing) {
-    ++refusals_[std::string(label_gate_name(*label->gate))];
+    ++refusals_[std::string(label_gate_table.name(*label->gate))];
   }
   part.key_prefix =
       fmt::format("v{}.{:016x}{:016x} ", disk.tag, label->label.nonce_high, label->label.nonce_low);

@@ -60,13 +60,9 @@ faultfs::Status check_rock(const TargetConfig& config) {
     return fail(preset.error().message);
   }
   for (const std::string& name : config.without_gates) {
-    const auto gate = engine::rock::find_gate(name);
+    const auto gate = engine::rock::gate_table.find_switchable(name);
     if (!gate) {
       return fail(gate.error().message);
-    }
-    if (!engine::rock::switchable(*gate)) {
-      return fail(
-          fmt::format("gate '{}' keeps the program memory-safe and cannot be switched off", name));
     }
   }
   if (auto allocator =

@@ -75,7 +75,7 @@ engine::rock::Allocator allocator_called(const std::string& name) {
 }
 
 engine::rock::Gate gate_called(const std::string& name) {
-  const auto gate = engine::rock::find_gate(name);
+  const auto gate = engine::rock::gate_table.find_switchable(name);
   POWERCUT_CHECK(gate.has_value(), "gate {}", name);
   return *gate;
 }

@@ -239,10 +239,7 @@ std::vector<std::string_view> all_words() {
   }
   words.insert(words.end(), object_accidents.begin(), object_accidents.end());
   words.insert(words.end(), refusals.begin(), refusals.end());
-  for (std::size_t check = 0; check < engine::cyclone::image_check_count; ++check) {
-    words.push_back(
-        engine::cyclone::image_check_name(static_cast<engine::cyclone::ImageCheck>(check)));
-  }
+  engine::cyclone::image_check_table.add_names(words);
   return words;
 }
 
@@ -430,7 +427,7 @@ void SharedGround::happen(const std::string& accident) {
     resize_object(memory_, engine::restart::image_name(prefix_, 0), 4096);
   } else if (accident == "image_digest") {
     change_image(memory_, prefix_, false, make_foreign);
-  } else if (const auto check = engine::cyclone::find_image_check(accident)) {
+  } else if (const auto check = engine::cyclone::image_check_table.find(accident)) {
     change_image(memory_, prefix_, true, [&](Bytes bytes) {
       if (const auto* geometry = geometry_of(bytes, places_)) {
         static_cast<void>(engine::cyclone::make_wrong(*check, bytes, *geometry));
