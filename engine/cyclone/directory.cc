@@ -166,11 +166,13 @@ std::uint64_t Directory::clean_bucket(const Bucket& bucket,
     if (unwanted(row)) {
       erase_row(bucket, before, at);
       ++erased;
-      at = at == bucket.root ? bucket.root : row.next;
-      if (at == 0) {
-        return erased;
+      if (at != bucket.root) {
+        at = row.next;
+        if (at == 0) {
+          return erased;
+        }
       }
-      continue;
+      continue;  // the root holds the next row of its chain now, or is empty
     }
     if (row.next == 0) {
       return erased;
@@ -221,10 +223,11 @@ void Directory::evict(std::uint32_t segment, const Window& window) {
     return;
   }
   while (free_head(image_, segment) == 0) {
-    // Distance to the write head, going forward: small is old.
+    // Distance to the write head, going forward: small is old. Pinned rows go last.
     const auto age = [this, &window](const Row& row) {
       const std::uint64_t data_bytes = geometry_.data_bytes();
-      return (row.data_offset() + data_bytes - window.head) % data_bytes;
+      return (row.data_offset() + data_bytes - window.head) % data_bytes +
+             (row.pinned ? data_bytes : 0);
     };
     std::vector<std::uint64_t> ages;
     const Rows rows = this->rows(segment);
