@@ -56,6 +56,12 @@ Status check_gate(std::string_view name) {
   return {};
 }
 
+bool is_pinned(const Config& config, std::string_view name) {
+  return std::any_of(config.pins.begin(), config.pins.end(), [name](std::string_view pin) {
+    return pin.ends_with('*') ? name.starts_with(pin.substr(0, pin.size() - 1)) : name == pin;
+  });
+}
+
 Result<Config> find_preset(std::string_view name) {
   if (name == "hardened") {
     return Config{};

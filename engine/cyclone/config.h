@@ -29,6 +29,7 @@ enum class Gate : std::uint8_t {
   fragment_required,  ///< an object one of whose fragments is gone
   durable_purge,      ///< makes a purge durable before it is acknowledged
   lap_guard,          ///< a data write that would come too near to what a copy still needs
+  evacuation_order,   ///< a data write over a document whose new place is in the same write
   // Guards: they keep the program memory-safe and cannot be switched off.
   document_bounds,  ///< lengths that do not fit a fragment, or each other
   row_bounds,       ///< a row that points outside the data area
@@ -45,6 +46,7 @@ inline constexpr GateTable gate_table(std::to_array<GateRow<Gate>>({
     {Gate::fragment_required, "fragment_required"},
     {Gate::durable_purge, "durable_purge"},
     {Gate::lap_guard, "lap_guard"},
+    {Gate::evacuation_order, "evacuation_order"},
     {Gate::document_bounds, "document_bounds", guard},
     {Gate::row_bounds, "row_bounds", guard},
 }));
@@ -53,6 +55,8 @@ inline constexpr GateTable gate_table(std::to_array<GateRow<Gate>>({
 [[nodiscard]] std::vector<std::string_view> all_gate_names();
 /// Ok where `name` is a gate that can be switched off. Error: names it, lists the allowed ones.
 [[nodiscard]] Status check_gate(std::string_view name);
+
+inline constexpr std::uint32_t hit_evacuate_percent_max = 50;
 
 enum class Recovery {
   roll_forward,  ///< re-indexes every document written since the copy
@@ -70,10 +74,19 @@ struct Config {
   Recovery recovery = Recovery::roll_forward;
   bool acknowledge_buffered = false;  ///< a put is acknowledged before its data write (reference)
   bool evict_every_tenth = false;     ///< a full segment drops every tenth head (reference)
-  std::uint64_t sync_bytes = 0;       ///< log bytes between directory syncs; 0: by the stripe
+  /// Objects that stay while the log comes round: exact names, or beginnings of names with a '*'
+  /// behind. Up to half of a lap is kept for them (Traffic Server: cache.config, pin-in-cache).
+  std::vector<std::string> pins;
+  /// What a get hits this near ahead of the write cursor is kept for another lap: percent of the
+  /// data area, 0 (nothing) to 50 (Traffic Server: proxy.config.cache.hit_evacuate_percent).
+  std::uint32_t hit_evacuate_percent = 0;
+  std::uint64_t sync_bytes = 0;  ///< log bytes between directory syncs; 0: by the stripe
   std::uint32_t sync_piece_bytes = 2U << 20U;  ///< one write of a directory sync
   std::uint32_t recovery_slice_bytes = 0;      ///< read per tick; 0: two data writes
 };
+
+/// True where one of `config.pins` names `name`.
+[[nodiscard]] bool is_pinned(const Config& config, std::string_view name);
 
 /// "hardened" (everything on) or "trafficserver" (as the reference: copies chosen by serials alone,
 /// no checksums, clear-only recovery, purges in memory). Error: names the word and the allowed.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -19,6 +20,7 @@ struct Counters {
   std::uint64_t puts = 0, aborts = 0, gets = 0, hits = 0, misses = 0, updates = 0, purges = 0;
   std::uint64_t data_writes = 0, failed_writes = 0, documents = 0, wraps = 0;
   std::uint64_t syncs = 0, failed_syncs = 0, document_reads = 0;
+  std::uint64_t evacuated = 0, evacuations_refused = 0;
 };
 
 /// Memory that starts at a page, as direct I/O wants it. What is in it before it is written is
@@ -58,7 +60,8 @@ class Core {
   std::uint64_t nonce = 0;
   std::uint64_t log_bytes = 0;  ///< written or skipped since the opening, or since recovery began
   bool recovering = true;
-  PageBuffer scratch;  ///< one document, for whoever reads
+  std::map<std::uint64_t, Row> wanted;  ///< rows whose documents are to be moved, by offset
+  PageBuffer scratch;                   ///< one document, for whoever reads
 
   [[nodiscard]] std::uint64_t data_offset(std::uint64_t position) const {
     return position - geometry.data_begin;

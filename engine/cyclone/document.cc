@@ -47,11 +47,13 @@ std::uint64_t encode_document(const DocumentHeader& header, std::span<std::byte>
   store(bytes, 52, static_cast<std::uint8_t>(header.kind));
   store(bytes, 53, static_cast<std::uint8_t>(version_major));
   store(bytes, 54, static_cast<std::uint8_t>(version_minor));
+  store(bytes, 55, static_cast<std::uint8_t>(header.pinned ? 1 : 0));
   store(bytes, 56, header.serial);
   store(bytes, 64, header.link);
   store(bytes, 72, header.nonce);
   store(bytes, 80, header.sync_serial);
   store(bytes, 88, header.body_offset);
+  store(bytes, 96, header.moved_from);
   store(bytes, 104, header.content_checksum);
   const std::uint64_t checksum = checksum_of(bytes.first(at_checksum));
   store(bytes, at_checksum, checksum);
@@ -78,6 +80,8 @@ DecodedDocument decode_document(std::span<const std::byte> from) {
   header.nonce = load<std::uint64_t>(bytes, 72);
   header.sync_serial = load<std::uint64_t>(bytes, 80);
   header.body_offset = load<std::uint64_t>(bytes, 88);
+  header.pinned = load<std::uint8_t>(bytes, 55) != 0;
+  header.moved_from = load<std::uint64_t>(bytes, 96);
   header.content_checksum = load<std::uint64_t>(bytes, 104);
   return document;
 }

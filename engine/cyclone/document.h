@@ -11,6 +11,9 @@
 ///   head last.
 /// - *purge*: says that the object of its key is gone. In no directory; roll-forward obeys it.
 ///
+/// A head or fragment that was in the cursor's way may be written again (evacuation.h): the same
+/// under a new number, and it names the row it had.
+///
 /// **The log.** Documents are numbered (`serial`), and each carries as its `link` the header
 /// checksum of the one before it, which covers the opening's nonce. So from a known place the log
 /// can be followed document by document, across a wrap and across openings, and what an earlier
@@ -44,6 +47,8 @@ struct DocumentHeader {
   std::uint64_t nonce = 0;   ///< of the opening that wrote it
   std::uint64_t sync_serial = 0;
   std::uint64_t body_offset = 0;       ///< fragment: place in the body; others: the row they end
+  bool pinned = false;                 ///< of an object that stays (evacuation.h)
+  std::uint64_t moved_from = 0;        ///< evacuated: the row of its old place, which ends; else 0
   std::uint64_t content_checksum = 0;  ///< of metadata and content
 };
 

@@ -74,6 +74,7 @@ void for_each_field(Header& header, const Each& each) {
   next(header.epoch);
   next(header.dirty);
   next(header.phase);
+  next(header.evacuated_bytes);
 }
 
 }  // namespace

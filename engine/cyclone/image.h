@@ -24,7 +24,7 @@
 namespace engine::cyclone {
 
 inline constexpr std::uint32_t image_magic = 0xF1D0F00D;
-inline constexpr std::uint16_t version_major = 24, version_minor = 5;
+inline constexpr std::uint16_t version_major = 24, version_minor = 6;
 /// Majors that this build reads. Everything else is cleared, never interpreted.
 inline constexpr std::uint16_t version_major_min = 24, version_major_max = 24;
 
@@ -45,13 +45,14 @@ struct ImageHeader {
   std::uint32_t sector_bytes = 0;
   std::uint64_t write_pos = 0, last_write_pos = 0, agg_pos = 0;  ///< bytes of the span
   std::uint32_t phase = 0;
-  std::uint64_t cycle = 0;         ///< wraps so far
-  std::uint64_t sync_serial = 0;   ///< of this snapshot; even ones go to copy A, odd ones to B
-  std::uint64_t write_serial = 0;  ///< number of the next document
-  std::uint64_t link = 0;          ///< what the next document must carry as its link
-  std::uint64_t purge_epoch = 0;   ///< purges so far
-  std::uint64_t epoch = 0;         ///< openings so far
-  std::uint64_t dirty = 0;         ///< changes since the snapshot (live image only)
+  std::uint64_t cycle = 0;            ///< wraps so far
+  std::uint64_t sync_serial = 0;      ///< of this snapshot; even ones go to copy A, odd ones to B
+  std::uint64_t write_serial = 0;     ///< number of the next document
+  std::uint64_t link = 0;             ///< what the next document must carry as its link
+  std::uint64_t purge_epoch = 0;      ///< purges so far
+  std::uint64_t epoch = 0;            ///< openings so far
+  std::uint64_t dirty = 0;            ///< changes since the snapshot (live image only)
+  std::uint64_t evacuated_bytes = 0;  ///< written with documents that were moved, in this cycle
 
   [[nodiscard]] bool operator==(const ImageHeader&) const = default;
 };

@@ -18,6 +18,7 @@ Log::Log(Core& core) : core_(core), buffer_(core.geometry.aggregation_bytes) {}
 void Log::restart() {
   buffered_ = 0;
   indexed_.clear();
+  moved_from_.clear();
 }
 
 Window Log::window() const {
@@ -28,12 +29,33 @@ bool Log::over_high_water() const {
   return buffered_ >= core_.geometry.aggregation_bytes / 2;
 }
 
+std::uint64_t Log::next_place(std::uint64_t room) const {
+  const bool fits = end_of_buffer() + room <= core_.geometry.end;
+  return fits ? core_.data_offset(end_of_buffer()) : 0;
+}
+
+/// True where the buffer's write, with `room` more, would reach the old place of a document whose
+/// new place is in the buffer.
+bool Log::covers_moved(std::uint64_t room) {
+  const std::uint64_t begin = core_.data_offset(core_.header.write_pos);
+  const std::uint64_t end = core_.data_offset(end_of_buffer()) + room;
+  const bool covers = std::any_of(moved_from_.begin(), moved_from_.end(), [=](std::uint64_t at) {
+    return begin <= at && at < end;
+  });
+  if (!covers || !core_.gates.on(Gate::evacuation_order)) {
+    return false;
+  }
+  core_.gates.refuse(Gate::evacuation_order);
+  return true;
+}
+
 void Log::wrap() {
   ImageHeader& header = core_.header;
   core_.log_bytes += core_.geometry.end - header.write_pos;
   header.write_pos = header.agg_pos = core_.geometry.data_begin;
   header.phase ^= 1U;
   ++header.cycle;
+  header.evacuated_bytes = 0;
   ++core_.counters.wraps;
   const bool begins = header.phase != 0;
   core_.directory.erase_if([begins](const Row& row) { return row.phase == begins; });
@@ -45,7 +67,7 @@ Result<std::uint64_t> Log::append(DocumentHeader header,
   const std::size_t length = document_header_bytes + meta.size() + content.size();
   const std::uint64_t room = rounded_length(length, core_.geometry);
   const bool fits_stripe = end_of_buffer() + room <= core_.geometry.end;
-  if (!fits_stripe || buffered_ + room > core_.geometry.aggregation_bytes) {
+  if (!fits_stripe || buffered_ + room > core_.geometry.aggregation_bytes || covers_moved(room)) {
     const Status written = flush();
     if (!written) {
       return tl::unexpected(written.error());
@@ -73,18 +95,24 @@ Result<std::uint64_t> Log::append(DocumentHeader header,
       content_checksum(into.subspan(document_header_bytes, meta.size() + content.size()));
   core_.header.link = encode_document(header, into);
   const std::uint64_t at = core_.data_offset(end_of_buffer());
+  if (header.moved_from != 0) {
+    moved_from_.push_back((header.moved_from - 1) * block_bytes);
+    core_.header.evacuated_bytes += room;
+  }
   buffered_ += room;
   ++core_.counters.documents;
   ++core_.header.dirty;
   return at;
 }
 
-void Log::index(const Key& key, std::uint64_t data_offset, std::uint64_t bytes, bool head) {
+void Log::index(
+    const Key& key, std::uint64_t data_offset, std::uint64_t bytes, bool head, bool pinned) {
   Row row;
   row.offset_blocks = data_offset / block_bytes + 1;
   row.set_size(bytes);
   row.phase = core_.header.phase != 0;
   row.head = head;
+  row.pinned = pinned;
   core_.directory.insert(key, row, window());
   indexed_.push_back({key, row.offset_blocks});
 }

@@ -24,7 +24,13 @@ class Log {
   /// rows are removed and the cursor stays.
   [[nodiscard]] Status flush();
   /// Adds the row of the document just appended.
-  void index(const Key& key, std::uint64_t data_offset, std::uint64_t bytes, bool head);
+  void index(const Key& key,
+             std::uint64_t data_offset,
+             std::uint64_t bytes,
+             bool head,
+             bool pinned = false);
+  /// The offset that a document of `room` bytes would get.
+  [[nodiscard]] std::uint64_t next_place(std::uint64_t room) const;
 
   /// Which rows count now, buffered documents included.
   [[nodiscard]] Window window() const;
@@ -42,6 +48,7 @@ class Log {
     Key key;
     std::uint64_t offset_blocks = 0;
   };
+  [[nodiscard]] bool covers_moved(std::uint64_t room);
   [[nodiscard]] std::uint64_t end_of_buffer() const { return core_.header.write_pos + buffered_; }
 
   Core& core_;
@@ -49,6 +56,7 @@ class Log {
   std::uint64_t buffered_ = 0;
   std::uint64_t first_serial_ = 0, first_link_ = 0;  // of the buffer
   std::vector<Indexed> indexed_;                     // rows of the buffer
+  std::vector<std::uint64_t> moved_from_;            // old places of documents in the buffer
 };
 
 }  // namespace engine::cyclone

@@ -55,6 +55,22 @@ std::optional<Found> Reader::judge(const DecodedDocument& decoded,
   return Found{header, 0, parts.first(header.meta_bytes), parts.subspan(header.meta_bytes)};
 }
 
+/// What a get used and the cursor comes to soon is to be moved.
+void Reader::note_hot(const Found& found) {
+  constexpr std::size_t noted_max = 4096;
+  const std::uint64_t lap = core_.geometry.data_bytes();
+  const std::uint64_t zone = lap / 100 * core_.config.hit_evacuate_percent;
+  const std::uint64_t ahead = (found.data_offset + lap - log_.window().head) % lap;
+  if (zone == 0 || ahead > zone || core_.wanted.size() >= noted_max) {
+    return;
+  }
+  Row row;
+  row.offset_blocks = found.data_offset / block_bytes + 1;
+  row.set_size(found.header.length);
+  row.head = found.header.kind == DocumentKind::head;
+  core_.wanted.insert_or_assign(row.offset_blocks, row);
+}
+
 Result<std::optional<Found>> Reader::read(const Row& row) {
   const auto bytes = extent(row, UINT64_MAX);
   if (bytes.empty()) {
@@ -182,6 +198,7 @@ Result<bool> Reader::read_fragments(const Key& first_key,
       }
       continue;
     }
+    note_hot(**found);
     const std::uint64_t from = std::max(at, range.offset_bytes);
     const auto part = (*found)->content.subspan(from - at, std::min(at + length, end) - from);
     reply.body.insert(reply.body.end(), part.begin(), part.end());
@@ -201,7 +218,7 @@ Status Reader::get(std::string_view name, ByteRange range, GetReply& reply) {
   Vector vector;
   Result<bool> whole = false;
   if (*head && decode_vector((*head)->meta, vector)) {
-    const Found& found = **head;
+    const Found found = **head;
     reply.header = vector.header;
     reply.body_bytes = found.header.object_bytes;
     range.offset_bytes = std::min(range.offset_bytes, reply.body_bytes);
@@ -220,6 +237,7 @@ Status Reader::get(std::string_view name, ByteRange range, GetReply& reply) {
     }
   }
   if (whole && *whole) {
+    note_hot(**head);
     ++core_.counters.hits;
     reply.hit = true;
     return {};

@@ -34,8 +34,11 @@ class Reader {
                                                            const Key& key,
                                                            std::uint64_t body_offset);
 
- private:
+  /// The document at `row`, whatever its key; none where it does not pass every gate.
   [[nodiscard]] Result<std::optional<Found>> read(const Row& row);
+
+ private:
+  void note_hot(const Found& found);
   [[nodiscard]] std::optional<Found> judge(const DecodedDocument& decoded,
                                            std::span<const std::byte> bytes);
   [[nodiscard]] std::span<std::byte> extent(const Row& row, std::uint64_t bytes_max);

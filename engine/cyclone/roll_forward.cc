@@ -12,7 +12,8 @@
 //
 // A purge takes the heads of its key away; a head those written before it. Both name the row they
 // end, and rows come and go in the order of the first time, so that a full segment forgets what it
-// forgot then, and nothing that was evicted comes back.
+// forgot then, and nothing that was evicted comes back. So does what was moved out of the cursor's
+// way: it ends the row of its old place.
 //
 // Nothing is written while the log is followed, so a cut during recovery changes nothing: the next
 // start finds the same copy and the same log. When it is done the *other* copy is written
@@ -99,6 +100,9 @@ void RollForward::drop_heads(const Key& key) {
 }
 
 void RollForward::index(const DocumentHeader& header, std::uint64_t position) {
+  if (header.kind == DocumentKind::fragment && header.moved_from != 0) {
+    superseded_ += core_.directory.erase(header.key, header.moved_from) ? 1 : 0;
+  }
   if (header.kind != DocumentKind::fragment) {
     // By its row where the document names it: the head itself may be overwritten by now.
     superseded_ += core_.directory.erase(header.first_key, header.body_offset) ? 1 : 0;
@@ -107,6 +111,7 @@ void RollForward::index(const DocumentHeader& header, std::uint64_t position) {
   const std::uint64_t room = rounded_length(header.length, core_.geometry);
   core_.header.last_write_pos = position;
   core_.header.write_pos = core_.header.agg_pos = position + room;
+  core_.header.evacuated_bytes += header.moved_from != 0 ? room : 0;
   core_.log_bytes += room;
   ++core_.header.dirty;
   if (header.kind == DocumentKind::purge) {
@@ -114,7 +119,7 @@ void RollForward::index(const DocumentHeader& header, std::uint64_t position) {
     return;
   }
   const bool head = header.kind == DocumentKind::head;
-  log_.index(header.key, core_.data_offset(position), header.length, head);
+  log_.index(header.key, core_.data_offset(position), header.length, head, header.pinned);
   log_.restart();
 }
 

@@ -31,6 +31,7 @@ ImageHeader marked_header(const StripeGeometry& geometry) {
   header.purge_epoch = 10;
   header.epoch = 11;
   header.dirty = 12;
+  header.evacuated_bytes = 13;
   return header;
 }
 

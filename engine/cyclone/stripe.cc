@@ -16,13 +16,15 @@ Stripe::Stripe(block::Device& device,
       sync_(core_),
       writer_(core_, log_, sync_),
       reader_(core_, log_),
-      uploads_(core_, writer_, log_, reader_),
+      evacuation_(core_, log_, reader_, writer_),
+      uploads_(core_, writer_, log_, reader_, evacuation_),
       roll_forward_(core_, log_, reader_),
       read_only_(read_only) {}
 
 void Stripe::begin_life() {
   ++core_.header.epoch;
   log_.restart();
+  evacuation_.restart();
   sync_.loaded();
   report_ = RecoveryReport{};
   report_.units_total = core_.geometry.rows();
@@ -82,6 +84,7 @@ bool Stripe::recover_by_clearing() {
   report_.loaded -= std::min(report_.loaded, report_.refused);
   report_.finished = true;
   core_.recovering = false;
+  evacuation_.restart();
   if (((core_.header.sync_serial ^ loaded) & 1U) != 0) {
     ++core_.header.sync_serial;
   }
@@ -106,6 +109,7 @@ bool Stripe::recovery_step() {
   }
   core_.recovering = false;
   report_.finished = true;
+  evacuation_.restart();
   core_.directory.for_each([this](std::uint32_t, std::uint32_t, const Row& row) {
     report_.entries += row.head && log_.window().holds(row) ? 1 : 0;
   });
@@ -171,6 +175,8 @@ Stats Stripe::stats() const {
                     {"wraps", counters.wraps},
                     {"syncs", counters.syncs},
                     {"failed_syncs", counters.failed_syncs},
+                    {"evacuated", counters.evacuated},
+                    {"evacuations_refused", counters.evacuations_refused},
                     {"evictions", core_.directory.evictions()},
                     {"segments_emptied", core_.directory.segments_emptied()},
                     {"rolled_forward", roll_forward_.documents()},

@@ -57,6 +57,7 @@ class Stripe {
   Sync sync_;
   Writer writer_;
   Reader reader_;
+  Evacuation evacuation_;
   Uploads uploads_;
   RollForward roll_forward_;
   bool read_only_;

@@ -9,8 +9,8 @@
 
 namespace engine::cyclone {
 
-Uploads::Uploads(Core& core, Writer& writer, Log& log, Reader& reader)
-    : core_(core), writer_(writer), log_(log), reader_(reader) {}
+Uploads::Uploads(Core& core, Writer& writer, Log& log, Reader& reader, Evacuation& evacuation)
+    : core_(core), writer_(writer), log_(log), reader_(reader), evacuation_(evacuation) {}
 
 Status Uploads::check(std::string_view name,
                       std::string_view header,
@@ -60,6 +60,7 @@ Result<UploadId> Uploads::begin(std::string_view name,
   upload.header = header;
   upload.key = key_of(name);
   upload.earliest = upload.next = any_key(upload.key);
+  upload.pinned = is_pinned(core_.config, name);
   upload.body_bytes = body_bytes;
   upload.failed_writes = core_.counters.failed_writes;
   Vector vector;
@@ -86,7 +87,9 @@ Status Uploads::write_fragment(Upload& upload) {
   header.first_key = upload.key;
   header.key = upload.next;
   header.body_offset = upload.written;
-  const auto at = writer_.append(header, {}, upload.buffer);
+  header.pinned = upload.pinned;
+  const Status way = evacuation_.make_way(document_header_bytes + upload.buffer.size());
+  const auto at = way ? writer_.append(header, {}, upload.buffer) : tl::unexpected(way.error());
   if (!at) {
     return tl::unexpected(at.error());
   }
@@ -143,7 +146,10 @@ Status Uploads::write_head(Upload& upload, std::uint32_t order) {
   header.kind = DocumentKind::head;
   header.object_bytes = upload.body_bytes;
   header.first_key = header.key = upload.key;
-  Status done = reader_.heads_of(upload.key, old_rows_);
+  header.pinned = upload.pinned;
+  // The older head may be among what is moved: it is looked for behind that.
+  Status done = evacuation_.make_way(document_header_bytes + meta.size() + upload.buffer.size());
+  done = done ? reader_.heads_of(upload.key, old_rows_) : done;
   if (!done) {
     return done;
   }
@@ -156,7 +162,8 @@ Status Uploads::write_head(Upload& upload, std::uint32_t order) {
   for (const Row& row : old_rows_) {
     static_cast<void>(core_.directory.erase(upload.key, row.offset_blocks));
   }
-  log_.index(upload.key, *at, document_header_bytes + meta.size() + upload.buffer.size(), true);
+  const std::uint64_t bytes = document_header_bytes + meta.size() + upload.buffer.size();
+  log_.index(upload.key, *at, bytes, true, upload.pinned);
   return {};
 }
 
@@ -226,6 +233,7 @@ Result<bool> Uploads::update_header(std::string_view name, std::string_view head
   upload.name = name;
   upload.header = header;
   upload.key = key;
+  upload.pinned = is_pinned(core_.config, name);
   upload.earliest = upload.next = vector.earliest;
   upload.body_bytes = (*head)->header.object_bytes;
   upload.resident = vector.resident;
@@ -255,7 +263,8 @@ Result<bool> Uploads::update_header(std::string_view name, std::string_view head
 /// still be in a copy on the disk.
 Result<bool> Uploads::purge(std::string_view name) {
   const Key key = key_of(name);
-  Status done = reader_.heads_of(key, old_rows_);
+  Status done = evacuation_.make_way(document_header_bytes + name.size());
+  done = done ? reader_.heads_of(key, old_rows_) : done;
   for (const Row& row : old_rows_) {
     static_cast<void>(core_.directory.erase(key, row.offset_blocks));
   }

@@ -4,15 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "engine/cyclone/reader.h"
-#include "engine/cyclone/writer.h"
+#include "engine/cyclone/evacuation.h"
 
 namespace engine::cyclone {
 
 /// Puts in progress, header updates and purges: everything that adds documents.
 class Uploads {
  public:
-  Uploads(Core& core, Writer& writer, Log& log, Reader& reader);
+  Uploads(Core& core, Writer& writer, Log& log, Reader& reader, Evacuation& evacuation);
 
   [[nodiscard]] Result<UploadId> begin(std::string_view name,
                                        std::string_view header,
@@ -30,7 +29,7 @@ class Uploads {
     std::string name, header;
     Key key;
     Key earliest, next;
-    bool resident = true;
+    bool resident = true, pinned = false;
     std::uint64_t body_bytes = 0, received = 0, written = 0;
     std::uint64_t failed_writes = 0;  // of the log, when this began
     std::vector<std::byte> buffer;    // content not in the log yet: one fragment at most
@@ -53,6 +52,7 @@ class Uploads {
   Writer& writer_;
   Log& log_;
   Reader& reader_;
+  Evacuation& evacuation_;
   Table table_;
   UploadId last_id_ = 0;
   std::vector<Row> old_rows_;

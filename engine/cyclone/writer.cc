@@ -55,8 +55,8 @@ Result<std::uint64_t> Writer::append(const DocumentHeader& header,
     return tl::unexpected(room.error());
   }
   const auto at = log_.append(header, meta, content);
-  if (at && header.kind == DocumentKind::fragment) {
-    log_.index(header.key, *at, bytes, false);
+  if (at && header.kind == DocumentKind::fragment && header.moved_from == 0) {
+    log_.index(header.key, *at, bytes, false, header.pinned);
   }
   return at;
 }

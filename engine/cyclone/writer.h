@@ -10,7 +10,7 @@ class Writer {
  public:
   Writer(Core& core, Log& log, Sync& sync) : core_(core), log_(log), sync_(sync) {}
 
-  /// Appends a document and, of a fragment, its row. Returns its offset.
+  /// Appends a document and, of a fragment that is new, its row. Returns its offset.
   [[nodiscard]] Result<std::uint64_t> append(const DocumentHeader& header,
                                              std::span<const std::byte> meta,
                                              std::span<const std::byte> content);

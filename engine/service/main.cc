@@ -56,6 +56,16 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
                     "repeatable; one must be \"hostname=* volume=N\"");
   serve->add_option(
       "--threads", line.words.threads, "cyclone: stripes recovered at a time (all processors)");
+  serve
+      ->add_option("--pin",
+                   line.words.pins,
+                   "cyclone: a key that stays while the log comes round, or the beginning of keys "
+                   "with '*' behind; repeatable")
+      ->allow_extra_args(false);
+  serve->add_option("--hit-evacuate-percent",
+                    line.words.hit_evacuate_percent,
+                    "cyclone: what a get hits this near to the write cursor stays another lap; 0 "
+                    "to 50 percent (0)");
   serve->add_option("--shm",
                     line.words.shm,
                     "cyclone: directory in shared memory; enabled=1, name_prefix=WORD, "

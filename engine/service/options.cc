@@ -134,6 +134,29 @@ Result<std::uint32_t> read_count(const std::string& word, std::string_view what)
   return static_cast<std::uint32_t>(count);
 }
 
+bool names_evacuation(const StoreWords& words) {
+  return !words.pins.empty() || !words.hit_evacuate_percent.empty();
+}
+
+Status read_evacuation(const StoreWords& words, cyclone::Config& config) {
+  config.pins = words.pins;
+  std::uint64_t percent = 0;
+  if (std::ranges::find(words.pins, "") != words.pins.end()) {
+    return fail(
+        Trouble::invalid,
+        "'' is not a name to pin; allowed: a key, or the beginning of keys with '*' behind");
+  }
+  if (!words.hit_evacuate_percent.empty() && (!read_number(words.hit_evacuate_percent, percent) ||
+                                              percent > cyclone::hit_evacuate_percent_max)) {
+    return fail(Trouble::invalid,
+                fmt::format("'{}' is not a part of the data area; allowed: 0 to {} percent",
+                            words.hit_evacuate_percent,
+                            cyclone::hit_evacuate_percent_max));
+  }
+  config.hit_evacuate_percent = static_cast<std::uint32_t>(percent);
+  return {};
+}
+
 bool names_division(const StoreWords& words) {
   return !words.stripes.empty() || !words.volumes.empty() || !words.hosting.empty();
 }
@@ -198,6 +221,9 @@ Result<cyclone::Config> make_cyclone_config(const StoreWords& words) {
   if (const Status divided = read_division(words, *config); !divided) {
     return tl::unexpected(divided.error());
   }
+  if (const Status kept = read_evacuation(words, *config); !kept) {
+    return tl::unexpected(kept.error());
+  }
   if (!words.allocator.empty() || !words.policy.empty()) {
     return fail(Trouble::invalid,
                 "--allocator and --policy are for --store rock; a cyclone writes where its cursor "
@@ -240,11 +266,14 @@ Status check_words(const StoreWords& words) {
     const auto config = make_cyclone_config(words);
     return config ? Status{} : tl::unexpected(config.error());
   }
-  if (words.store == "memory" && (words.preset != "hardened" || !words.without_gates.empty() ||
-                                  !words.shm.empty() || words.direct || names_division(words))) {
-    return fail(Trouble::invalid,
-                "--store memory has no disk and no gates: --preset, --without-gate, --shm, "
-                "--direct, --stripes, --volumes and --hosting are for stores on a disk");
+  if (words.store == "memory" &&
+      (words.preset != "hardened" || !words.without_gates.empty() || !words.shm.empty() ||
+       words.direct || names_division(words) || names_evacuation(words))) {
+    return fail(
+        Trouble::invalid,
+        "--store memory has no disk and no gates: --preset, --without-gate, --shm, "
+        "--direct, --stripes, --volumes, --hosting, --pin and --hit-evacuate-percent are for "
+        "stores on a disk");
   }
   if (words.store == "memory") {
     return {};
@@ -252,9 +281,10 @@ Status check_words(const StoreWords& words) {
   if (!words.shm.empty()) {
     return fail(Trouble::invalid, "--shm is for --store cyclone; a rock keeps no directory there");
   }
-  if (names_division(words) || !words.threads.empty()) {
+  if (names_division(words) || names_evacuation(words) || !words.threads.empty()) {
     return fail(Trouble::invalid,
-                "--stripes, --volumes, --hosting and --threads are for --store cyclone");
+                "--stripes, --volumes, --hosting, --threads, --pin and --hit-evacuate-percent are "
+                "for --store cyclone");
   }
   const auto config = make_config(words);
   return config ? Status{} : tl::unexpected(config.error());

@@ -32,6 +32,8 @@ struct StoreWords {
   std::string volumes;               ///< "1:60,2:40"
   std::vector<std::string> hosting;  ///< rules, one each
   std::string threads;               ///< empty: one for each processor
+  std::vector<std::string> pins;     ///< names that stay, or beginnings of names with '*'
+  std::string hit_evacuate_percent;  ///< empty: 0
   /// cyclone, the directory in shared memory: "enabled=1", "name_prefix=word", "use_hugepages=1",
   /// "purge_stale_on_start=1".
   std::vector<std::string> shm;
