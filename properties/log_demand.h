@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -19,6 +20,7 @@ class LogDemand {
   void begin(const scenarios::Operation& operation);
   void end(const scenarios::Operation& operation);
   /// True where the log cannot have come round to what `put` wrote.
+  /// The same of what is pinned, however often it came round since.
   [[nodiscard]] bool holds(scenarios::PutNumber put) const;
 
  private:
@@ -27,16 +29,29 @@ class LogDemand {
   };
   struct Begun {
     scenarios::PutNumber put = 0;
+    scenarios::Key key = 0;
     std::size_t log = 0;
     Cost before;  ///< written before it began, for certain
     Cost own;
     bool open = true;
+    bool stays = false;  ///< pinned, and there when it ended
   };
+  /// What pinned keys cost in one log.
+  struct Pinned {
+    std::map<scenarios::Key, Cost> puts, updates;  ///< the largest of each
+    std::uint64_t rows = 0;                        ///< of all that were ever written
+  };
+  [[nodiscard]] bool is_pinned(scenarios::Key key) const { return key < config_.pinned; }
+  [[nodiscard]] std::uint64_t pinned_bytes(std::size_t log) const;
+  [[nodiscard]] std::uint64_t moved_bytes_max(std::size_t log) const;
+  [[nodiscard]] bool pins_fit(std::size_t log) const;
+  [[nodiscard]] bool holds_by_age(const Begun& begun) const;
   [[nodiscard]] Cost cost_of(const scenarios::Operation& operation) const;
 
   scenarios::TargetConfig config_;
   scenarios::LogGeometry geometry_;
-  std::vector<Cost> totals_;  ///< of each log
+  std::vector<Cost> totals_;    ///< of each log
+  std::vector<Pinned> pinned_;  ///< of each log
   std::vector<Begun> begun_;
 };
 

@@ -86,6 +86,35 @@ TEST(LogDemand, OfSeveralLogsThatOfTheKeyCounts) {
   }
 }
 
+/// What is pinned stays where it fits; what is not pinned has less room beside it.
+TEST(LogDemand, PinnedKeysStayWhileTheLogComesRound) {
+  const auto laps_held = [](std::uint32_t pinned, std::uint32_t hot, std::uint64_t size) {
+    scenarios::TargetConfig config = cyclone();
+    config.pinned = pinned;
+    config.hot_percent = hot;
+    const auto log = scenarios::log_geometry(config).value();
+    LogDemand demand{config, log};
+    demand.begin(put(1, size));
+    demand.end(put(1, size));
+    std::uint32_t number = 2;
+    std::uint64_t written = 0;
+    for (; written < 3 * log.data_bytes && demand.holds(1); written += 20000, ++number) {
+      Operation other = put(number, 20000);
+      other.key = 7;
+      demand.begin(other);
+      demand.end(other);
+    }
+    return static_cast<double>(written) / static_cast<double>(log.data_bytes);
+  };
+  const double plain = laps_held(0, 0, 30000);
+  EXPECT_LT(plain, 1);
+  EXPECT_GT(plain, 0.5);
+  EXPECT_GE(laps_held(1, 0, 30000), 3);
+  EXPECT_GE(laps_held(1, 20, 30000), 3);
+  EXPECT_LT(laps_held(1, 0, 300000), 1) << "more than pins may use";
+  EXPECT_LT(laps_held(0, 20, 30000), plain);
+}
+
 TEST(LogDemand, ManySmallDocumentsFillTheDirectoryFirst) {
   LogDemand demand = fresh();
   const std::uint64_t rows = scenarios::log_geometry(cyclone())->rows;

@@ -55,6 +55,11 @@ void add_target_options(CLI::App& app, RunWords& words) {
   app.add_option("--policy", config.policy, "whole_entry, newest_complete (default: each in turn)");
   app.add_option("--stripes", config.stripes, "cyclone: of each volume (1)");
   app.add_option("--volumes", config.volumes, "cyclone: keys by their first digit (1)");
+  app.add_option(
+      "--pinned", config.pinned, "cyclone: so many keys outlive the laps of the log (0)");
+  app.add_option("--hot",
+                 config.hot_percent,
+                 "cyclone: what is read this near to the cursor does, too; percent of a lap (0)");
   app.add_flag("--shm", config.shared_memory, "cyclone: the directory is kept in shared memory");
   app.add_option("--slot", words.slot, "slot size, e.g. 16K (default: 4K and 16K in turn)");
   app.add_option("--disk", words.disk, "size of the storage, e.g. 1M");

@@ -79,6 +79,31 @@ TEST(Cyclone, HardenedHoldsWithSeveralStripes) {
   EXPECT_FALSE(search("hardened", {"durable_purge"}, 8000, "", false, 2).empty());
 }
 
+/// Pinned keys outlive the laps, whatever cuts them; hot ones move about beside them.
+TEST(Cyclone, HardenedHoldsWithPinnedAndHotKeys) {
+  std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
+  CampaignOptions options;
+  options.config.store = "cyclone";
+  options.config.disk_bytes = 512 << 10;
+  options.config.slot_bytes = 4096;
+  options.config.pinned = 2;
+  options.config.hot_percent = 30;
+  options.config.shared_memory = true;
+  options.seed = 0xe7ac;
+  options.states_max = 4000;
+  options.states_per_history = 50;
+  options.stop_at_first = true;
+  options.jobs = 2;
+  options.out = mkdtemp(name.data());
+  Cases cases;
+  const auto summary = run_campaign(options, {&cases});
+  fs::remove_all(options.out);
+  ASSERT_TRUE(summary) << summary.error().message;
+  EXPECT_TRUE(cases.kept.empty()) << cases.kept.front().violation.property << ": "
+                                  << cases.kept.front().violation.observed;
+  EXPECT_GE(summary->states, 4000U);
+}
+
 /// The store in memory alone survives nothing, and says so: it holds what it claims.
 TEST(Cyclone, TheStoreInMemoryHoldsWhatItClaims) {
   std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();

@@ -39,6 +39,7 @@ constexpr KnownTarget known_targets[] = {
 /// Gates of a cyclone that no history of one stripe brings to refuse, and where they are seen to.
 constexpr std::pair<std::string_view, std::string_view> seen_elsewhere[] = {
     {"row_bounds", "stands behind checksums: engine/fuzz, and runs without those"},
+    {"evacuation_order", "takes pinned keys (--pinned 2): engine/cyclone/evacuation_test.cc"},
     {"chain_too_long", "stands behind chain_row_twice: engine/cyclone/shared_test.cc"},
     {"chain_loop", "stands behind chain_row_twice: engine/cyclone/shared_test.cc"},
     {"row_claimed", "takes two stripes of one name: engine/restart/image_test.cc"},

@@ -54,6 +54,7 @@ struct Situation {
   std::vector<Key> stored;  ///< keys that were put
   bool rebuilding = false;
   Key next_key = 0;  ///< for histories without overwrites
+  Key pinned_put = 0;
   std::uint64_t units_used = 0;
   std::uint64_t bytes = 0;                 ///< put so far
   bool shares = true, shares_next = true;  ///< the directory: this life, and the next
@@ -243,19 +244,35 @@ std::uint64_t any_size(const Swarm& swarm) {
   return swarm.sizes.empty() ? between<std::uint64_t>(1, swarm.size_max) : one_of(swarm.sizes);
 }
 
+/// A pinned key is put seldom, once for all the laps: nothing else shows that it stays.
+bool choose_pinned(const GenerateOptions& options, Situation& now, Command& command) {
+  constexpr std::uint64_t share = 16;  // of the circle, all of them together
+  const Key pinned = options.traits.pinned;
+  const bool first = now.pinned_put < pinned;
+  if (pinned == 0 || !chance(1, first ? 3 : 24)) {
+    return false;
+  }
+  command.key = first ? now.pinned_put++ : between(Key{0}, pinned - 1);
+  command.size = between<std::uint64_t>(1, options.traits.circle_bytes / share / pinned);
+  return true;
+}
+
 /// The key and size of a put or begin.
 void choose_object(const GenerateOptions& options,
                    const Swarm& swarm,
                    Situation& now,
                    Command& command) {
-  const bool in_turn = swarm.lap_bytes > 0 && chance(7, 8);
-  if (!options.overwrites || in_turn) {
-    command.key = now.next_key++;
-    now.next_key = in_turn ? now.next_key % swarm.keys : now.next_key;
-  } else {
-    command.key = between(Key{0}, swarm.keys - 1);
+  if (!choose_pinned(options, now, command)) {
+    const bool in_turn = swarm.lap_bytes > 0 && chance(7, 8);
+    if (!options.overwrites || in_turn) {
+      command.key = now.next_key++;
+      now.next_key = in_turn ? now.next_key % swarm.keys : now.next_key;
+    } else {
+      command.key = between(Key{0}, swarm.keys - 1);
+    }
+    command.key += options.traits.pinned;
+    command.size = any_size(swarm);
   }
-  command.size = any_size(swarm);
   now.bytes += command.size;
   now.units_used += (command.size + metadata_bytes) / payload_bytes(options) + 1;
   std::erase(now.open, command.key);

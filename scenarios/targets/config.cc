@@ -18,7 +18,7 @@ namespace {
 using faultfs::fail;
 using faultfs::size_text;
 
-constexpr std::array<std::string_view, 12> line_words = {"target",
+constexpr std::array<std::string_view, 14> line_words = {"target",
                                                          "store",
                                                          "preset",
                                                          "without-gate",
@@ -27,6 +27,8 @@ constexpr std::array<std::string_view, 12> line_words = {"target",
                                                          "shared-memory",
                                                          "stripes",
                                                          "volumes",
+                                                         "pinned",
+                                                         "hot",
                                                          "slot",
                                                          "disk",
                                                          "program"};
@@ -38,6 +40,7 @@ constexpr std::uint64_t disk_bytes_max = 256U << 20U;  // every crash state is a
 constexpr std::uint32_t slot_bytes_min = 1024, slot_bytes_max = 1U << 20U;
 constexpr std::uint64_t slots_min = 4;
 constexpr std::uint32_t cyclone_stripes_max = 64;
+constexpr std::uint32_t pinned_max = 1000, hot_percent_max = 50;
 constexpr std::uint64_t traffic_server_disk_bytes_min = 16 << 20;  // two of its largest writes
 constexpr std::uint64_t nginx_disk_bytes_min = 16 << 20;           // an ext4 with a journal
 
@@ -197,6 +200,13 @@ faultfs::Status read_word(std::string_view name, std::string_view word, TargetCo
     (name == "stripes" ? config.stripes : config.volumes) = static_cast<std::uint32_t>(count);
     return status;
   }
+  if (name == "pinned" || name == "hot") {
+    std::uint64_t number = 0;
+    const bool pins = name == "pinned";
+    const faultfs::Status status = read_bytes(word, pins ? pinned_max : hot_percent_max, number);
+    (pins ? config.pinned : config.hot_percent) = static_cast<std::uint32_t>(number);
+    return status;
+  }
   if (name == "without-gate") {
     config.without_gates.emplace_back(word);
     return {};
@@ -245,6 +255,8 @@ std::string to_text(const TargetConfig& config) {
   }
   add("stripes", config.stripes, plain.stripes);
   add("volumes", config.volumes, plain.volumes);
+  add("pinned", config.pinned, plain.pinned);
+  add("hot", config.hot_percent, plain.hot_percent);
   add("slot", size_text(config.slot_bytes), size_text(plain.slot_bytes));
   add("disk", size_text(config.disk_bytes), size_text(plain.disk_bytes));
   add("program", config.program, plain.program);
@@ -318,6 +330,18 @@ faultfs::Status check(const TargetConfig& config) {
   }
   if ((config.stripes != 1 || config.volumes != 1) && !cyclone) {
     return fail("stripes and volumes are for target engine with store cyclone");
+  }
+  if ((config.pinned != 0 || config.hot_percent != 0) && !cyclone) {
+    return fail("pinned and hot keys are for target engine with store cyclone");
+  }
+  if (config.pinned > pinned_max || config.hot_percent > hot_percent_max) {
+    return fail(
+        fmt::format("{} pinned keys and {} percent for hot ones are not possible; allowed: "
+                    "up to {} keys, up to {} percent",
+                    config.pinned,
+                    config.hot_percent,
+                    pinned_max,
+                    hot_percent_max));
   }
   const faultfs::Status words =
       config.target == "engine" ? check_engine(config) : check_foreign(config);

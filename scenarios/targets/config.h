@@ -22,6 +22,8 @@ struct TargetConfig {
   bool shared_memory = false;  ///< cyclone: the directory is kept there from life to life
   std::uint32_t stripes = 1;   ///< cyclone: of each volume
   std::uint32_t volumes = 1;   ///< cyclone: equal ones; keys live where their first digit says
+  std::uint32_t pinned = 0;    ///< cyclone: so many keys stay while the log comes round: k0, k1 …
+  std::uint32_t hot_percent = 0;  ///< cyclone: what a get hits this near to the cursor stays, too
   std::uint32_t slot_bytes = 16384;
   std::uint64_t disk_bytes = 1 << 20;
   std::string program;  ///< path of the program; empty: found beside powercut or in PATH
@@ -30,8 +32,8 @@ struct TargetConfig {
 };
 
 /// Lines `target engine`, `store rock`, `preset …`, `without-gate …`, `allocator …`, `policy …`,
-/// `shared-memory on`, `stripes …`, `volumes …`, `slot …`, `disk …`, `program …`; only those that
-/// differ from the default, `target` always.
+/// `shared-memory on`, `stripes …`, `volumes …`, `pinned …`, `hot …`, `slot …`, `disk …`, `program
+/// …`; only those that differ from the default, `target` always.
 [[nodiscard]] std::string to_text(const TargetConfig& config);
 /// True when the first word of `line` is one of those.
 [[nodiscard]] bool is_config_line(std::string_view line);

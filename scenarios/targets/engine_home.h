@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -54,6 +55,15 @@ class EngineHome {
   engine::cyclone::Layout layout;
   layout.average_object_bytes = slot_bytes / 2;
   return layout;
+}
+
+/// The names of the keys that stay.
+[[nodiscard]] inline std::vector<std::string> cyclone_pins(const TargetConfig& config) {
+  std::vector<std::string> pins;
+  for (Key key = 0; key < config.pinned; ++key) {
+    pins.push_back(key_name(key));
+  }
+  return pins;
 }
 
 /// Volumes of equal size; keys live where their first digit says.

@@ -107,6 +107,8 @@ engine::cyclone::Config cyclone_config(const TargetConfig& config,
   engine::cyclone::Config cyclone = *preset;
   cyclone.layout = cyclone_layout(slot_bytes);
   cyclone.division = cyclone_division(config);
+  cyclone.pins = cyclone_pins(config);
+  cyclone.hit_evacuate_percent = config.hot_percent;
   cyclone.recovery_slice_bytes = slot_bytes;
   cyclone.seed = seed;
   cyclone.gates_off.insert(

@@ -79,6 +79,10 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
   }
   if (config.store == "cyclone") {
     add_division(cyclone_division(config), arguments);
+    for (const std::string& pin : cyclone_pins(config)) {
+      add("--pin", pin);
+    }
+    add("--hit-evacuate-percent", std::to_string(config.hot_percent));
   }
   for (const std::string& gate : config.without_gates) {
     add("--without-gate", gate);

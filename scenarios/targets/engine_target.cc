@@ -10,6 +10,7 @@
 #include "engine/store.h"
 #include "scenarios/targets/engine_home.h"
 #include "scenarios/targets/engine_structure.h"
+#include "scenarios/targets/log_geometry.h"
 
 namespace scenarios {
 
@@ -47,6 +48,10 @@ class EngineTarget : public Target {
     traits.sliced_rebuild = traits.inspects = traits.reformats = config_.store != "memory";
     traits.in_process = in_process_;
     traits.shares_memory = home_->shared() != nullptr;
+    if (config_.pinned > 0 || config_.hot_percent > 0) {
+      traits.circle_bytes = log_geometry(config_).value_or(LogGeometry{}).data_bytes;
+      traits.pinned = config_.pinned;
+    }
     return traits;
   }
 
