@@ -5,9 +5,9 @@
 // often; one without purges and restarts overwrites until the store wraps.
 //
 // A store that writes in a circle overwrites nothing before it is full, and then what is oldest. So
-// that this is something still wanted, most histories for such a store are *laps*: keys taken in
-// turn, about as many as a lap holds or more, until the store has been gone round one to three
-// times, with a few syncs on the way.
+// that this is something still wanted, many histories for such a store are *laps*
+// (`Traits::laps_of_four`): keys taken in turn, about as many as a lap holds or more, until the
+// store has been gone round one to three times, with a few syncs on the way.
 //
 // Then the commands, one after another, knowing which uploads are open and whether a rebuild is
 // under way, so that most of them do something. They end wherever they end: usually in the middle
@@ -234,7 +234,7 @@ Swarm choose_swarm(const GenerateOptions& options) {
   const std::uint32_t most = std::max(2U, options.commands_max);
   swarm.commands = between(std::min(4U, most), most);
   swarm.may_end_with_restart = chance(1, 4);
-  if (can.circle_bytes > 0 && options.overwrites && chance(3, 4)) {
+  if (can.circle_bytes > 0 && options.overwrites && chance(can.laps_of_four, 4)) {
     choose_laps(options, swarm);
   }
   return swarm;

@@ -48,10 +48,10 @@ class EngineTarget : public Target {
     traits.sliced_rebuild = traits.inspects = traits.reformats = config_.store != "memory";
     traits.in_process = in_process_;
     traits.shares_memory = home_->shared() != nullptr;
-    if (config_.pinned > 0 || config_.hot_percent > 0) {
-      traits.circle_bytes = log_geometry(config_).value_or(LogGeometry{}).data_bytes;
-      traits.pinned = config_.pinned;
-    }
+    traits.circle_bytes = log_geometry(config_).value_or(LogGeometry{}).data_bytes;
+    traits.pinned = config_.pinned;
+    // Other histories are shorter, and have more crash states in the same time.
+    traits.laps_of_four = config_.pinned > 0 || config_.hot_percent > 0 ? 3 : 1;
     return traits;
   }
 

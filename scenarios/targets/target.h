@@ -38,7 +38,8 @@ struct Traits {
   bool forgets_unsynced = false;    ///< a kill too takes what no sync has followed
   /// It writes in a circle of this many bytes, over what is oldest; 0: it does not.
   std::uint64_t circle_bytes = 0;
-  Key pinned = 0;  ///< the first so many keys stay, however often the circle comes round
+  int laps_of_four = 3;  ///< so many of four histories go round the circle, where it is one
+  Key pinned = 0;        ///< the first so many keys stay, however often the circle comes round
   bool sliced_rebuild = false;  ///< rebuild is driven by `tick`
   bool inspects = false;        ///< `inspect` answers
   bool reformats = false;       ///< can be restarted with another slot size
