@@ -1,12 +1,15 @@
 // The directory image: identity, digests, and every reason to refuse one.
 #include "engine/cyclone/image.h"
 
+#include <sys/mman.h>
+
 #include <functional>
 #include <map>
 
 #include <gtest/gtest.h>
 
 #include "engine/cyclone/config.h"
+#include "engine/cyclone/directory.h"
 #include "engine/cyclone/fields.h"
 #include "engine/cyclone/row.h"
 #include "engine/cyclone/validate.h"
@@ -47,6 +50,78 @@ TEST(Geometry, RefusesWhatDoesNotFit) {
   EXPECT_FALSE(make_geometry(16384, 1 << 20, Layout{8000, 1000}));
   EXPECT_FALSE(make_geometry(16384, 1 << 20, Layout{100, 4096}));
   EXPECT_FALSE(make_geometry(16384, 1 << 20, Layout{8000, 4096, 512 * 1024}));
+}
+
+/// Pages that are there once they are touched, so that a directory of 20 GiB costs what is looked
+/// at.
+class SparseImage {
+ public:
+  explicit SparseImage(std::size_t bytes)
+      : bytes_(static_cast<std::byte*>(::mmap(nullptr,
+                                              bytes,
+                                              PROT_READ | PROT_WRITE,
+                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                                              -1,
+                                              0)),
+               bytes) {}
+  ~SparseImage() { ::munmap(bytes_.data(), bytes_.size()); }
+  SparseImage(const SparseImage&) = delete;
+  SparseImage& operator=(const SparseImage&) = delete;
+  [[nodiscard]] bool there() const { return bytes_.data() != MAP_FAILED; }
+  [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
+
+ private:
+  std::span<std::byte> bytes_;
+};
+
+/// Scenario 22: more than 2^31 rows. Whole, such a directory takes more than 20 GiB of memory; here
+/// are the segments at both ends and on both sides of row 2^31, each validated and used with rows
+/// that point at the end of the stripe.
+TEST(Geometry, SixteenTebibytesAreCountedAndReached) {
+  constexpr std::uint64_t size_bytes = 16ULL << 40U;
+  const auto made = make_geometry(16384, size_bytes, Layout{});
+  ASSERT_TRUE(made);
+  const StripeGeometry& geometry = *made;
+  EXPECT_GT(geometry.rows(), 1ULL << 31U);
+  EXPECT_NEAR(static_cast<double>(geometry.rows()), static_cast<double>(size_bytes) / 8000, 2e7);
+  EXPECT_GE(geometry.rows_bytes, geometry.rows() * row_bytes);
+  EXPECT_EQ(geometry.data_begin, geometry.begin + 2 * geometry.copy_bytes);
+  EXPECT_EQ(geometry.end, 16384 + size_bytes);
+  EXPECT_EQ(geometry.copy_begin(1) + geometry.copy_bytes, geometry.data_begin);
+  const SparseImage sparse(geometry.copy_bytes);
+  ASSERT_TRUE(sparse.there());
+  const std::span<std::byte> image = sparse.bytes();
+  Directory directory(image, geometry, Eviction::oldest);
+  const std::uint64_t last_block = (geometry.data_bytes() - geometry.sector_bytes) / block_bytes;
+  const Window window{true, 0};  // every row of the other phase is inside
+  const auto middle = static_cast<std::uint32_t>((1ULL << 31U) / geometry.segment_rows());
+  const std::byte* before = image.data();
+  for (const std::uint32_t segment : {0U, middle, middle + 1, geometry.segments - 1}) {
+    clear_segment(image, geometry, segment);
+    const auto rows = segment_bytes(image, geometry, segment);
+    EXPECT_EQ(
+        rows.data() - image.data(),
+        static_cast<std::ptrdiff_t>(geometry.header_bytes +
+                                    std::uint64_t{segment} * geometry.segment_rows() * row_bytes));
+    EXPECT_GE(rows.data(), before);
+    before = rows.data() + rows.size();
+    EXPECT_LE(before, image.data() + geometry.footer_at());
+    for (std::uint32_t n = 0; n < 10; ++n) {  // a chain of ten in one bucket
+      Row row;
+      row.offset_blocks = last_block - 8ULL * n;
+      row.head = true;
+      directory.insert(make_key(segment | 7ULL << 32U, 0xabc), row, window);
+    }
+    const auto fault = validate_segment(image, geometry, segment);
+    EXPECT_FALSE(fault) << fault->text;
+    std::vector<Row> found;
+    directory.candidates(make_key(segment | 7ULL << 32U, 0xabc), window, found);
+    ASSERT_EQ(found.size(), 10U);
+    EXPECT_EQ(found.front().data_offset(), (last_block - 1) * block_bytes);
+    EXPECT_TRUE(directory.erase(make_key(segment | 7ULL << 32U, 0xabc), last_block));
+    set_free_head(image, segment, 1);  // which is no free row
+    EXPECT_TRUE(validate_segment(image, geometry, segment)) << "a wrong one is refused there too";
+  }
 }
 
 TEST(Row, KeepsEveryField) {

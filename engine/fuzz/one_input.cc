@@ -1,168 +1,125 @@
 #include "engine/fuzz/one_input.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "engine/cyclone/directory.h"
 #include "engine/cyclone/document.h"
 #include "engine/cyclone/span_header.h"
-#include "engine/cyclone/test_disk.h"
 #include "engine/cyclone/validate.h"
+#include "engine/fuzz/real.h"
 #include "engine/restart/life.h"
-#include "engine/restart/process_memory.h"
 #include "engine/restart/purge.h"
 
 namespace engine::fuzz {
 namespace {
 
-using cyclone::Bytes;
 using View = std::span<const std::byte>;
 
 constexpr std::size_t edit_bytes = 5;
-constexpr std::uint64_t disk_bytes = 256ULL << 10U;
-constexpr std::size_t object_count = 12;
+constexpr unsigned at_landmark = 0x80;
+constexpr std::size_t document_edited_bytes = 512;
 
-cyclone::Config config_of(std::uint8_t gates) {
-  cyclone::Config config;
-  config.layout.average_object_bytes = 2048;
-  config.seed = 11;
-  config.recovery_slice_bytes = 32768;
-  constexpr std::array<const char*, 7> groups = {"copy_checksum",
-                                                 "document_header",
-                                                 "document_body",
-                                                 "log_link",
-                                                 "image_digest",
-                                                 "control_table",
-                                                 "fragment_required"};
-  for (std::size_t bit = 0; bit < groups.size(); ++bit) {
-    if ((gates >> bit & 1U) != 0) {
-      config.gates_off.emplace_back(groups.at(bit));
+/// One edit: set, xor, add, or fill 8 or 512 bytes, with the value; or put what is elsewhere on the
+/// disk there, a sector of it.
+void change(std::span<std::byte> bytes, std::size_t at, unsigned operation, std::byte value) {
+  const auto fill = [&](std::size_t size) {
+    std::ranges::fill(bytes.subspan(at, std::min(size, bytes.size() - at)), value);
+  };
+  switch (operation % 6) {
+    case 0:
+      bytes[at] = value;
+      return;
+    case 1:
+      bytes[at] ^= value;
+      return;
+    case 2:
+      bytes[at] = static_cast<std::byte>(std::to_integer<unsigned>(bytes[at]) +
+                                         std::to_integer<unsigned>(value));
+      return;
+    case 3:
+      return fill(512);
+    case 4:
+      return fill(8);
+    default: {
+      const std::size_t from = std::to_integer<std::size_t>(value) * 512 % bytes.size();
+      const std::size_t size = std::min<std::size_t>(512, bytes.size() - std::max(at, from));
+      std::copy_n(&bytes[from], from == at ? 0 : size, &bytes[at]);
+      return;
     }
   }
-  if ((gates & 0x80U) != 0) {
-    for (const auto& row : cyclone::image_check_table.rows()) {
-      config.gates_off.emplace_back(row.name);
-    }
-  }
-  return config;
 }
 
-cyclone::Config striped(cyclone::Config config) {
-  config.division.volumes = cyclone::parse_volumes("1:3,2:2").value();
-  config.division.stripes = 2;
-  config.division.hosting =
-      volumes::Hosting::parse("hostname=* volume=1\nprefix=k1 volume=2\ndomain=x.com volume=2\n")
-          .value();
-  return config;
-}
-
-std::string key_name(std::size_t number) {
-  return "k" + std::to_string(number);
-}
-
-void put(Store& store, const std::string& key, std::uint64_t version, std::size_t bytes) {
-  static const Bytes any = cyclone::body(1, 1U << 17U);  // made once: inputs are many
-  const auto upload = store.begin_put(key, "h", bytes);
-  if (upload && store.append(*upload, View(any).subspan(version, bytes))) {
-    static_cast<void>(store.commit(*upload));
-  }
-}
-
-void use(Store& store) {
-  for (Result<bool> more = true; more && *more;) {
-    more = store.tick();
-  }
-  GetReply reply;
-  for (std::size_t key = 0; key < object_count; ++key) {
-    static_cast<void>(store.get(key_name(key), {}, reply));
-  }
-  static_cast<void>(store.update_header(key_name(1), "another"));
-  static_cast<void>(store.purge(key_name(2)));
-  for (std::size_t n = 0; n < 6; ++n) {
-    put(store, key_name(n), 50 + n, 500 + 9000 * n);
-  }
-  static_cast<void>(store.inspect());
-}
-
-/// A disk with objects of one and of several fragments, lapped once, and what an orderly stop left
-/// in shared memory.
-struct Seeded {
-  Seeded() {
-    cyclone::TestDisk made(disk_bytes);
-    restart::ProcessMemory memory;
-    cyclone::SharedDirectory shared;
-    shared.memory = &memory;
-    shared.config.enabled = true;
-    auto store = cyclone::open_store(made, config_of(0), shared).value();
-    for (std::size_t n = 0; n < 40; ++n) {
-      put(*store, key_name(n % object_count), n, 300 + 1700 * (n % 7));
-    }
-    static_cast<void>(store->sync());
-    put(*store, key_name(3), 77, 5000);
-    static_cast<void>(store->purge(key_name(4)));
-    running = made.now;
-    static_cast<void>(store->close());
-    stopped = made.now;
-    prefix = restart::frame_prefix(shared.config.name_prefix).value();
-    control = read(memory, restart::control_name(prefix));
-    image = read(memory, restart::image_name(prefix, 0));
-    cyclone::TestDisk wide(4 * disk_bytes);
-    auto several = cyclone::open_store(wide, striped(config_of(0))).value();
-    for (std::size_t n = 0; n < 3 * object_count; ++n) {
-      put(*several, key_name(n % object_count), n, 300 + 1700 * (n % 7));
-    }
-    four = wide.now;
-  }
-  static Bytes read(restart::SharedMemory& memory, const std::string& name) {
-    const auto object = memory.open(name, restart::Access::read_only).value();
-    const auto mapping =
-        object->map(object->size_bytes().value(), restart::Access::read_only).value();
-    return {mapping->bytes().begin(), mapping->bytes().end()};
-  }
-  Bytes running, stopped, control, image, four;
-  std::string prefix;
-};
-
-const Seeded& seeded() {
-  static const Seeded once;
-  return once;
-}
-
-void edit(View edits, std::span<std::byte> bytes) {
+void edit(View edits, std::span<std::byte> bytes, const std::vector<std::size_t>& landmarks) {
   for (; edits.size() >= edit_bytes; edits = edits.subspan(edit_bytes)) {
     const auto number = [&edits](std::size_t at) {
       return std::to_integer<std::uint32_t>(edits[at]);
     };
-    const std::size_t at = (number(0) | number(1) << 8U | number(2) << 16U) % bytes.size();
-    const auto value = edits[4];
-    switch (number(3) % 4) {
-      case 0:
-        bytes[at] = value;
-        break;
-      case 1:
-        bytes[at] ^= value;
-        break;
-      case 2:
-        bytes[at] = static_cast<std::byte>(std::to_integer<unsigned>(bytes[at]) +
-                                           std::to_integer<unsigned>(value));
-        break;
-      default:
-        std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                  bytes.begin() + static_cast<std::ptrdiff_t>(std::min(bytes.size(), at + 512)),
-                  value);
-        break;
-    }
+    const std::uint32_t upper = number(1) | number(2) << 8U;
+    const bool near = (number(3) & at_landmark) != 0;
+    const std::size_t at = near ? landmarks[upper % landmarks.size()] + number(0)
+                                : std::size_t{upper} << 8U | number(0);
+    change(bytes, at % bytes.size(), number(3) & ~at_landmark, edits[4]);
   }
 }
 
+/// A copy of `from` with edits, in memory that is kept from input to input.
+std::span<std::byte> edited(View edits, const Edited& from, Bytes& kept) {
+  kept.assign(from.bytes.begin(), from.bytes.end());
+  edit(edits, kept, from.landmarks);
+  return kept;
+}
+
+/// A disk whose memory is kept from input to input.
+class KeptDisk {
+ public:
+  KeptDisk(View edits, const Edited& from) {
+    device.now.swap(memory());
+    static_cast<void>(edited(edits, from, device.now));
+  }
+  ~KeptDisk() { device.now.swap(memory()); }
+  KeptDisk(const KeptDisk&) = delete;
+  KeptDisk& operator=(const KeptDisk&) = delete;
+
+  cyclone::TestDisk device{0};
+
+ private:
+  static Bytes& memory() {
+    static Bytes kept;
+    return kept;
+  }
+};
+
+void recover_and_read(Store& store) {
+  for (Result<bool> more = true; more && *more;) {
+    more = store.tick();
+  }
+  static GetReply reply;
+  for (std::size_t key = 0; key < object_count; ++key) {
+    static_cast<void>(store.get(key_name(key), {}, reply));
+  }
+  static_cast<void>(store.inspect());
+}
+
+void use(Store& store) {
+  recover_and_read(store);
+  static_cast<void>(store.update_header(key_name(1), "another"));
+  static_cast<void>(store.purge(key_name(2)));
+  for (std::size_t n = 0; n < 4; ++n) {
+    put(store, key_name(n), 50 + n, 500 + 2500 * n);
+  }
+  static_cast<void>(store.inspect());
+}
+
 void decode_span(std::uint8_t gates, View rest) {
-  Bytes block(cyclone::store_block_bytes);
+  static Bytes block;
+  block.assign(cyclone::store_block_bytes, std::byte{0});
   if ((gates & 1U) != 0) {
-    const auto newer = seeded().four.begin() + cyclone::store_block_bytes;
-    std::copy_n(newer, block.size(), block.begin());
-    edit(rest, block);
+    const auto newer = View(real().stripes.bytes).subspan(cyclone::store_block_bytes);
+    std::copy_n(newer.begin(), block.size(), block.begin());
+    edit(rest, block, {0, 128});
   } else {
     std::copy_n(rest.begin(), std::min(rest.size(), block.size()), block.begin());
   }
@@ -183,25 +140,38 @@ void decode_span(std::uint8_t gates, View rest) {
   }
 }
 
-void decode_document(View rest) {
-  Bytes bytes(rest.begin(), rest.end());
-  bytes.resize(std::max<std::size_t>(bytes.size(), cyclone::document_header_bytes));
+void decode_document(std::uint8_t gates, View rest) {
+  static Bytes bytes;
+  const auto& documents = real().documents;
+  if ((gates & 1U) != 0) {
+    const std::size_t at = documents[gates / 2 % documents.size()];
+    const auto disk = View(real().running.bytes).subspan(at);
+    const auto document = disk.first(std::min(disk.size(), document_edited_bytes));
+    bytes.assign(document.begin(), document.end());
+    edit(rest, bytes, {0, 64, cyclone::document_header_bytes});
+  } else {
+    bytes.assign(rest.begin(), rest.end());
+    bytes.resize(std::max<std::size_t>(bytes.size(), cyclone::document_header_bytes));
+  }
   const auto document = cyclone::decode_document(bytes);
-  const auto geometry = cyclone::geometry_of_disk(disk_bytes, config_of(0).layout).value();
-  static_cast<void>(cyclone::lengths_possible(document.header, geometry));
+  static_cast<void>(cyclone::lengths_possible(document.header, one_stripe()));
   cyclone::Vector vector;
   static_cast<void>(
       cyclone::decode_vector(std::span(bytes).subspan(cyclone::document_header_bytes), vector));
 }
 
 void use_image(std::uint8_t gates, View rest) {
-  const auto geometry = cyclone::geometry_of_disk(disk_bytes, config_of(0).layout).value();
-  Bytes image = seeded().image;
-  edit(rest, image);
+  const cyclone::StripeGeometry& geometry = one_stripe();
+  static Bytes kept;
+  const std::span<std::byte> image = edited(rest, real().image, kept);
+  static_cast<void>(cyclone::header_sealed(image, geometry));
+  static_cast<void>(cyclone::sealed(image, geometry));
+  static_cast<void>(cyclone::same_geometry(cyclone::load_header(image), geometry));
   cyclone::ImageChecks checks;
-  for (std::size_t check = 0; check < cyclone::image_check_table.count; ++check) {
-    if ((gates & 0x80U) != 0 && (gates & 0x7fU) % cyclone::image_check_table.count <= check) {
-      checks.switch_off(static_cast<cyclone::ImageCheck>(check));
+  for (const auto& row : cyclone::image_check_table.rows()) {
+    const auto number = static_cast<unsigned>(row.gate);
+    if ((gates & 0x80U) != 0 && (gates & 0x7fU) % cyclone::image_check_table.count <= number) {
+      checks.switch_off(row.gate);
     }
   }
   if (cyclone::validate_image(image, geometry, checks)) {
@@ -210,7 +180,7 @@ void use_image(std::uint8_t gates, View rest) {
   cyclone::Directory directory(image, geometry, cyclone::Eviction::oldest);
   const cyclone::Window window{true, 4096};
   std::vector<cyclone::Row> rows;
-  for (std::size_t n = 0; n < 3 * object_count; ++n) {
+  for (std::size_t n = 0; n < object_count; ++n) {
     const cyclone::Key key = cyclone::key_of(key_name(n));
     directory.candidates(key, window, rows);
     if (!rows.empty()) {
@@ -224,63 +194,108 @@ void use_image(std::uint8_t gates, View rest) {
   static_cast<void>(directory.erase_if([](const cyclone::Row& row) { return row.head; }));
 }
 
-void use_disk(const cyclone::Config& config, const Bytes& seed, View rest, bool reseal) {
-  cyclone::TestDisk disk(0);
-  disk.now = seed;
-  edit(rest, disk.now);
-  const auto places = cyclone::divide(seed.size(), config.layout, config.division).value();
+void use_disk(const cyclone::Config& config, const Edited& from, View rest, bool reseal) {
+  KeptDisk disk(rest, from);
+  const auto places =
+      cyclone::divide(disk.device.now.size(), config.layout, config.division).value();
   for (const cyclone::StripePlace& place : places) {
     for (unsigned copy = 0; reseal && copy < 2; ++copy) {
       const cyclone::StripeGeometry& geometry = place.geometry;
-      cyclone::seal(std::span(disk.now).subspan(geometry.copy_begin(copy), geometry.copy_bytes),
-                    geometry);
+      cyclone::seal(
+          std::span(disk.device.now).subspan(geometry.copy_begin(copy), geometry.copy_bytes),
+          geometry);
     }
   }
-  for (int life = 0; life < 2; ++life) {
-    const auto store = cyclone::open_store(disk, config);
-    if (store) {
-      use(**store);
-    }
+  if (const auto store = cyclone::open_store(disk.device, config)) {
+    use(**store);
+  }
+  if (const auto store = cyclone::open_store(disk.device, config)) {
+    recover_and_read(**store);
   }
 }
 
-void place(restart::SharedMemory& memory, const std::string& name, const Bytes& bytes) {
+void place(restart::SharedMemory& memory, const std::string& name, View bytes) {
   const auto object = memory.create(name).value();
   static_cast<void>(object->resize(bytes.size(), false));
   const auto mapping = object->map(bytes.size(), restart::Access::read_write).value();
   std::copy(bytes.begin(), bytes.end(), mapping->bytes().begin());
 }
 
+/// As if it had been written so.
+void reseal_table(std::span<std::byte> segment) {
+  auto& control = *reinterpret_cast<restart::Control*>(segment.data());
+  if (control.frozen.rows_used <= restart::row_count) {
+    control.table_digest = restart::table_digest(control);
+  }
+}
+
 void start_with(std::uint8_t gates, View rest, bool control) {
   restart::ProcessMemory memory;
-  Bytes segment = seeded().control;
-  Bytes image = seeded().image;
-  edit(rest, control ? segment : image);
-  const auto layout = [&segment] { return reinterpret_cast<restart::Control*>(segment.data()); };
+  static Bytes kept_segment, kept_image;
+  const auto segment = edited(control ? rest : View(), real().control, kept_segment);
+  const auto image = edited(control ? View() : rest, real().image, kept_image);
   if (!control) {
-    // As if it had been sealed so.
-    layout()->rows.at(0).image_digest = restart::image_digest(image);
+    reinterpret_cast<restart::Control*>(segment.data())->rows.at(0).image_digest =
+        restart::image_digest(image);
   }
-  if (layout()->frozen.rows_used <= restart::row_count && (gates & 1U) != 0) {
-    layout()->table_digest = restart::table_digest(*layout());
+  if ((gates & 1U) != 0) {
+    reseal_table(segment);
   }
-  place(memory, restart::control_name(seeded().prefix), segment);
-  place(memory, restart::image_name(seeded().prefix, 0), image);
-  cyclone::TestDisk disk(0);
-  disk.now = seeded().stopped;
+  place(memory, restart::control_name(real().prefix), segment);
+  place(memory, restart::image_name(real().prefix, 0), image);
+  KeptDisk disk({}, real().stopped);
   cyclone::SharedDirectory shared;
   shared.memory = &memory;
   shared.config.enabled = true;
-  static_cast<void>(restart::read_status(memory, shared.config.name_prefix, {}));
-  for (int life = 0; life < 2; ++life) {
-    const auto store = cyclone::open_store(disk, config_of(gates), shared);
-    if (store) {
-      use(**store);
-      static_cast<void>((*store)->close());
+  if (const auto store = cyclone::open_store(disk.device, config_of(gates), shared)) {
+    use(**store);
+    static_cast<void>((*store)->close());
+  }
+  if (const auto store = cyclone::open_store(disk.device, config_of(gates), shared)) {
+    recover_and_read(**store);
+  }
+}
+
+void start_segment(std::uint8_t gates, View rest) {
+  restart::ProcessMemory memory;
+  static Bytes kept;
+  const auto segment = edited(rest, real().segment, kept);
+  if ((gates & 1U) != 0) {
+    reseal_table(segment);
+  }
+  place(memory, restart::control_name(real().prefix), segment);
+  for (std::size_t piece = 0; piece < piece_count; ++piece) {
+    place(memory,
+          restart::image_name(real().prefix, piece),
+          View(real().pieces.bytes).subspan(piece * piece_bytes, piece_bytes));
+  }
+  restart::StartRequest request = segment_request();
+  for (const auto& row : restart::gate_table.rows()) {
+    if ((gates & 2U) != 0) {
+      request.config.gates_off.push_back(row.gate);
     }
   }
+  const std::string& word = request.config.name_prefix;
+  const auto status = restart::read_status(memory, word, request.format_facts);
+  if (status) {
+    static_cast<void>(restart::to_text(*status));
+  }
+  {
+    restart::FastRestart life(memory, request, nullptr);
+    std::vector<restart::SealedImage> sealed;
+    for (std::size_t piece = 0; piece < piece_count; ++piece) {
+      const restart::Binding disk_says = piece_binding(piece);
+      auto taken = life.take("piece " + std::to_string(piece), piece_bytes, disk_says).value();
+      taken.bytes().front() ^= taken.bytes().back();
+      if (taken.shared()) {
+        sealed.push_back(std::move(taken).seal(disk_says));
+      }
+    }
+    life.finish_start();
+    static_cast<void>(life.mark_clean(std::move(sealed)));
+  }
   restart::Gates purging({}, nullptr);
-  static_cast<void>(restart::purge(memory, shared.config.name_prefix, purging));
+  static_cast<void>(restart::purge(memory, word, purging));
 }
 
 }  // namespace
@@ -295,22 +310,21 @@ void run_one(std::span<const std::byte> input) {
     case Part::span_header:
       return decode_span(gates, rest);
     case Part::document:
-      return decode_document(rest);
+      return decode_document(gates, rest);
     case Part::image:
       return use_image(gates, rest);
     case Part::disk:
+      return use_disk(config_of(gates), real().running, rest, false);
     case Part::resealed:
-      return use_disk(config_of(gates),
-                      seeded().running,
-                      rest,
-                      std::to_integer<unsigned>(input[0]) % part_count ==
-                          static_cast<unsigned>(Part::resealed));
+      return use_disk(config_of(gates), real().running, rest, true);
     case Part::stripes:
-      return use_disk(striped(config_of(gates)), seeded().four, rest, true);
+      return use_disk(striped(config_of(gates)), real().stripes, rest, true);
     case Part::control:
       return start_with(gates, rest, true);
     case Part::shared:
       return start_with(gates, rest, false);
+    case Part::segment:
+      return start_segment(gates, rest);
   }
 }
 
