@@ -257,6 +257,16 @@ TEST_F(Terminal, PlainLinesComeAtMostEveryFiveSeconds) {
             "10,000 crash states   1,000/s   10 s, 50 s to go   violated 0\n");
 }
 
+TEST_F(Terminal, MoreThanADayIsNotCountedInHours) {
+  ReportOptions options;
+  auto observers = make_observers(out, options);
+  runner::RunInfo info = full_summary().info;
+  info.states_max = 1'000'000'000'000;
+  observers[0]->run_started(info);
+  observers[0]->progressed({6, 600, 3, 0, 0});
+  EXPECT_THAT(out.str(), HasSubstr("6.0 s, more than a day to go"));
+}
+
 TEST_F(Terminal, ALiveLineIsRedrawnInPlace) {
   const std::string text = told(true);
   EXPECT_GT(std::count(text.begin(), text.end(), '\r'), 50);

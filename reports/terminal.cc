@@ -14,6 +14,7 @@ using runner::RunInfo;
 
 constexpr double plain_line_seconds = 5;
 constexpr double redraw_seconds = 0.1;
+constexpr double day_seconds = 24 * 3600;
 
 /// "12 s of 60 s", "12 s, about 48 s to go": what is left by the limit that comes first.
 std::string time_text(const RunInfo& info, const Progress& progress) {
@@ -28,7 +29,11 @@ std::string time_text(const RunInfo& info, const Progress& progress) {
         static_cast<double>(states) * progress.seconds / static_cast<double>(progress.states);
     left = left < 0 ? by_states : std::min(left, by_states);
   }
-  return left < 0 ? text : fmt::format("{}, {} to go", text, duration_text(left));
+  if (left < 0) {
+    return text;
+  }
+  const bool days = left > day_seconds;
+  return fmt::format("{}, {} to go", text, days ? "more than a day" : duration_text(left));
 }
 
 std::string progress_text(const RunInfo& info, const Progress& progress) {

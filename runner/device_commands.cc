@@ -27,6 +27,7 @@
 #include "faultfs/tree/tree_files.h"
 #include "runner/explore_log.h"
 #include "runner/loop_devices.h"
+#include "runner/paths.h"
 #include "runner/sandbox.h"
 #include "runner/tree_commands.h"
 #include "runner/tree_explorer.h"
@@ -242,6 +243,12 @@ int explore(const ExploreLogOptions& options, std::ostream& out, std::ostream& e
     error << fmt::format("powercut: {} is the recording of a tree; allowed: --explorer mixed\n",
                          options.recording.string());
     return usage;
+  }
+  for (const auto& fit : {workers_see(options.recording), can_fill(options.out)}) {
+    if (!fit) {
+      error << "powercut: " << fit.error().message << "\n";
+      return usage;
+    }
   }
   TreeRun run;
   run.recording = fs::absolute(options.recording);

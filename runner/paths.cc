@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <string>
@@ -35,6 +36,9 @@ fs::path first_missing(const fs::path& directory) {
 }  // namespace
 
 faultfs::Status can_fill(const fs::path& directory) {
+  if (const auto seen = workers_see(directory); !seen) {
+    return seen;
+  }
   const fs::path missing = first_missing(directory);
   std::error_code error;
   fs::create_directories(directory, error);
@@ -53,6 +57,22 @@ faultfs::Status can_fill(const fs::path& directory) {
     fs::remove_all(missing, ignored);
   }
   return error ? trouble(directory, "filled", error.value()) : faultfs::Status{};
+}
+
+faultfs::Status workers_see(const fs::path& path) {
+  if (path.empty()) {
+    return {};
+  }
+  const fs::path shared = "/dev/shm";
+  std::error_code error;
+  fs::path at = fs::weakly_canonical(fs::absolute(path), error);
+  at = error ? fs::absolute(path).lexically_normal() : at;
+  if (std::ranges::mismatch(shared, at).in1 != shared.end()) {
+    return {};
+  }
+  return fail(fmt::format(
+      "{} is not allowed: each worker has an empty /dev/shm of its own; allowed: any other place",
+      path.string()));
 }
 
 faultfs::Status can_write(const fs::path& file) {

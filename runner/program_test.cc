@@ -213,6 +213,17 @@ TEST_F(Refusals, PlacesWhereNoCaseCouldBeKept) {
   expect({{"run", "--states", "10", "--out", file}, 2, "--out " + file + " cannot be filled"});
   expect(
       {{"run", "--states", "10", "--out", "/proc/nope"}, 2, "--out /proc/nope cannot be filled"});
+  // Workers have a /dev/shm of their own: what they kept in ours went with them.
+  const fs::path link = here() / "link";
+  fs::create_directory_symlink("/dev/shm", link);
+  for (const std::string& out : {std::string("/dev/shm/cases"), (link / "cases").string()}) {
+    const std::string said = "--out " + out + " is not allowed: each worker has an empty /dev/shm";
+    expect({{"run", "--states", "10", "--out", out}, 2, said});
+    expect({{"tree", "--run", "true", "--check", "true", "--out", out}, 2, said});
+  }
+  expect({{"tree", "--import", "/dev/shm", "--run", "true", "--check", "true"},
+          2,
+          "/dev/shm is not allowed: each worker has an empty"});
 }
 
 TEST_F(Refusals, Commands) {

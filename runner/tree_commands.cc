@@ -76,6 +76,9 @@ int explore(TreeWords& words, std::ostream& out, std::ostream& error) {
     if (!path->empty() && !std::filesystem::exists(*path, missing)) {
       return complain(path->string() + ": there is no such file or directory");
     }
+    if (const auto seen = workers_see(*path); !seen) {
+      return complain(seen.error().message);
+    }
     *path = path->empty() ? *path : std::filesystem::absolute(*path);
   }
   if (auto status = can_fill(words.out); !status) {
