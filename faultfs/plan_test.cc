@@ -104,6 +104,10 @@ struct Refusal {
   const char* why;
 };
 
+void PrintTo(const Refusal& refusal, std::ostream* out) {
+  *out << refusal.line;
+}
+
 class PlanRefuses : public ::testing::TestWithParam<Refusal> {};
 
 TEST_P(PlanRefuses, WithOneSentenceThatQuotesTheLine) {

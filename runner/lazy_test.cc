@@ -45,7 +45,7 @@ Found explore(Experiment& experiment, const std::string& name, std::uint64_t run
   return found;
 }
 
-class LazyTest : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {};
+class LazyTest : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
 
 TEST_P(LazyTest, SeesExactlyWhatTheExhaustiveExplorerSees) {
   const auto [preset, profile] = GetParam();

@@ -54,7 +54,7 @@ Found explore(Experiment& experiment,
   return found;
 }
 
-class PruningTest : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {};
+class PruningTest : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
 
 TEST_P(PruningTest, ChangesNoAnswerAndNoVerdict) {
   const auto [preset, profile] = GetParam();

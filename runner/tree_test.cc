@@ -236,6 +236,10 @@ struct Sqlite {
   int outcome;
 };
 
+void PrintTo(const Sqlite& mode, std::ostream* out) {
+  *out << mode.journal << ' ' << mode.synchronous;
+}
+
 std::string sqlite_run(const Sqlite& mode) {
   std::string text = fmt::format(
       "PRAGMA journal_mode={};\nPRAGMA synchronous={};\nCREATE TABLE t(id INTEGER PRIMARY KEY, v "

@@ -199,7 +199,7 @@ TEST(Policies, BadNameIsOneSentence) {
   EXPECT_THAT(make_policy("clock", 1).error().message, HasSubstr("allowed: lru, s3fifo"));
 }
 
-class RamCacheTest : public ::testing::TestWithParam<const char*> {
+class RamCacheTest : public ::testing::TestWithParam<std::string> {
  protected:
   RamCacheTest() {
     RamCacheConfig config;

@@ -15,6 +15,11 @@
 #include "faultfs/faults/mutants.h"
 
 namespace faultfs::programs {
+
+void PrintTo(const Mutant& mutant, std::ostream* out) {
+  *out << mutant.fault;
+}
+
 namespace {
 
 std::string run_in_memory(const std::vector<std::uint32_t>& numbers, const Options& options) {

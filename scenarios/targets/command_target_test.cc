@@ -104,10 +104,10 @@ class CommandTargetTest : public testing::Test {
 };
 
 /// The examples of the page, one after another.
-class ExampleTest : public CommandTargetTest, public testing::WithParamInterface<const char*> {};
+class ExampleTest : public CommandTargetTest, public testing::WithParamInterface<std::string> {};
 
 TEST_P(ExampleTest, KeepsWhatItIsGiven) {
-  if (GetParam() == std::string("sqlite_store") && ::access("/usr/bin/sqlite3", X_OK) != 0) {
+  if (GetParam() == "sqlite_store" && ::access("/usr/bin/sqlite3", X_OK) != 0) {
     GTEST_SKIP() << "sqlite3 is not installed: apt-get install sqlite3";
   }
   use(fs::path(POWERCUT_EXAMPLES) / GetParam());
@@ -132,7 +132,7 @@ TEST_P(ExampleTest, KeepsWhatItIsGiven) {
 INSTANTIATE_TEST_SUITE_P(Examples,
                          ExampleTest,
                          testing::Values("naive_store", "log_store", "sqlite_store"),
-                         [](const auto& example) { return std::string(example.param); });
+                         [](const auto& example) { return example.param; });
 
 TEST_F(CommandTargetTest, WhatTheProgramCannotDoIsNoTrait) {
   use(script(""));
