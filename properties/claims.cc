@@ -45,72 +45,42 @@ enum class On { honest, dishonest, any };
 
 using Names = std::span<const std::string_view>;
 
-constexpr std::array<std::string_view, 15> everything = {"no_hodgepodge",
-                                                         "no_foreign_bytes",
-                                                         "no_unfinished_object",
-                                                         "no_partial_object",
-                                                         "no_unwritten_bytes",
-                                                         "no_garbage",
-                                                         "no_wrong_length",
-                                                         "purged_stays_purged",
-                                                         "no_rollback",
-                                                         "recall_floor",
-                                                         "slots_conserved",
-                                                         "recovery_stable",
-                                                         "attach_equals_rebuild",
-                                                         "recovery_ends",
-                                                         "process_survives"};
+/// All names of several lists.
+template <std::size_t... counts>
+constexpr auto joined(const std::array<std::string_view, counts>&... lists) {
+  std::array<std::string_view, (counts + ...)> all;
+  auto end = all.begin();
+  ((end = std::copy(lists.begin(), lists.end(), end)), ...);
+  return all;
+}
 
-constexpr std::array<std::string_view, 12> no_lies_and_order_in_the_books = {
-    "no_hodgepodge",
-    "no_foreign_bytes",
-    "no_unfinished_object",
-    "no_partial_object",
-    "no_unwritten_bytes",
-    "no_garbage",
-    "no_wrong_length",
-    "slots_conserved",
-    "recovery_stable",
-    "attach_equals_rebuild",
-    "recovery_ends",
-    "process_survives"};
+template <typename... Words>
+constexpr std::array<std::string_view, sizeof...(Words)> words(Words... each) {
+  return {each...};
+}
 
-constexpr std::array<std::string_view, 9> no_lies = {"no_hodgepodge",
-                                                     "no_foreign_bytes",
-                                                     "no_unfinished_object",
-                                                     "no_partial_object",
-                                                     "no_unwritten_bytes",
-                                                     "no_garbage",
-                                                     "no_wrong_length",
-                                                     "recovery_ends",
-                                                     "process_survives"};
+constexpr auto true_answers = words("no_hodgepodge",
+                                    "no_foreign_bytes",
+                                    "no_unfinished_object",
+                                    "no_partial_object",
+                                    "no_unwritten_bytes",
+                                    "no_garbage",
+                                    "no_wrong_length");
+constexpr auto order = words("purged_stays_purged", "no_rollback");
+constexpr auto order_in_the_books =
+    words("slots_conserved", "recovery_stable", "attach_equals_rebuild");
+constexpr auto it_comes_up = words("recovery_ends", "process_survives");
 
+constexpr auto everything =
+    joined(true_answers, order, words("recall_floor"), order_in_the_books, it_comes_up);
+constexpr auto no_lies_and_order_in_the_books =
+    joined(true_answers, order_in_the_books, it_comes_up);
+constexpr auto no_lies = joined(true_answers, it_comes_up);
 /// And that shared memory is only a quicker way to what the disk says.
-constexpr std::array<std::string_view, 10> no_lies_and_the_disk_counts = {"no_hodgepodge",
-                                                                          "no_foreign_bytes",
-                                                                          "no_unfinished_object",
-                                                                          "no_partial_object",
-                                                                          "no_unwritten_bytes",
-                                                                          "no_garbage",
-                                                                          "no_wrong_length",
-                                                                          "attach_equals_rebuild",
-                                                                          "recovery_ends",
-                                                                          "process_survives"};
-
+constexpr auto no_lies_and_the_disk_counts =
+    joined(true_answers, words("attach_equals_rebuild"), it_comes_up);
 /// What is gone with the process cannot come back.
-constexpr std::array<std::string_view, 11> no_lies_and_no_past = {"no_hodgepodge",
-                                                                  "no_foreign_bytes",
-                                                                  "no_unfinished_object",
-                                                                  "no_partial_object",
-                                                                  "no_unwritten_bytes",
-                                                                  "no_garbage",
-                                                                  "no_wrong_length",
-                                                                  "purged_stays_purged",
-                                                                  "no_rollback",
-                                                                  "recovery_ends",
-                                                                  "process_survives"};
-
-constexpr std::array<std::string_view, 2> it_comes_up = {"recovery_ends", "process_survives"};
+constexpr auto no_lies_and_no_past = joined(true_answers, order, it_comes_up);
 
 struct Claim {
   std::string_view target;  ///< empty: any
@@ -139,29 +109,20 @@ struct Taken {
   Names properties;
 };
 
-constexpr std::array<std::string_view, 4> harmless = {
-    "latency", "short-read", "short-write", "kill-client"};
-constexpr std::array<std::string_view, 4> refusing = {"eio", "enodev", "enospc", "erofs"};
-constexpr std::array<std::string_view, 6> refusing_and_lying = {"failed-flush-clean",
-                                                                "failed-flush-late",
-                                                                "failed-flush-reverted",
-                                                                "failed-flush-dirty",
-                                                                "late-write",
-                                                                "latent-sector-error"};
+constexpr auto harmless = words("latency", "short-read", "short-write", "kill-client");
+constexpr auto refusing = words("eio", "enodev", "enospc", "erofs");
+constexpr auto refusing_and_lying = words("failed-flush-clean",
+                                          "failed-flush-late",
+                                          "failed-flush-reverted",
+                                          "failed-flush-dirty",
+                                          "late-write",
+                                          "latent-sector-error");
 
-constexpr std::array<std::string_view, 4> recall_and_start = {
-    "recall_floor", "recovery_ends", "recovery_stable", "attach_equals_rebuild"};
-constexpr std::array<std::string_view, 5> recall_order_and_stability = {"recall_floor",
-                                                                        "purged_stays_purged",
-                                                                        "no_rollback",
-                                                                        "recovery_stable",
-                                                                        "attach_equals_rebuild"};
-constexpr std::array<std::string_view, 6> all_but_lies = {"recall_floor",
-                                                          "purged_stays_purged",
-                                                          "no_rollback",
-                                                          "recovery_stable",
-                                                          "attach_equals_rebuild",
-                                                          "recovery_ends"};
+constexpr auto recall_and_start =
+    words("recall_floor", "recovery_ends", "recovery_stable", "attach_equals_rebuild");
+constexpr auto recall_order_and_stability =
+    joined(words("recall_floor"), order, words("recovery_stable", "attach_equals_rebuild"));
+constexpr auto all_but_lies = joined(recall_order_and_stability, words("recovery_ends"));
 
 /// A fault that is in no row leaves something else on the medium than was acknowledged, or reads
 /// something else from it: it takes `recall_order_and_stability`.

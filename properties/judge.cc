@@ -13,21 +13,6 @@ using scenarios::CommandKind;
 using scenarios::GetReply;
 using scenarios::Reading;
 
-bool restarts(const scenarios::Command& command) {
-  switch (command.kind) {
-    case CommandKind::stop:
-    case CommandKind::kill:
-    case CommandKind::kill_sliced:
-    case CommandKind::kill_in_stop:
-    case CommandKind::overlap:
-    case CommandKind::power_cut:
-    case CommandKind::reformat:
-      return true;
-    default:
-      return false;
-  }
-}
-
 bool claims_order(const std::vector<const Property*>& properties) {
   return std::any_of(properties.begin(), properties.end(), [](const Property* property) {
     return property->name() == "purged_stays_purged" || property->name() == "no_rollback";
@@ -46,7 +31,8 @@ Judge::Judge(const scenarios::Recording& recording,
     : recording_(recording), model_(model), properties_(std::move(properties)), demand_(recording) {
   facts_.recording = &recording;
   facts_.ordered = claims_order(properties_);
-  facts_.restarted = std::any_of(recording.commands.begin(), recording.commands.end(), restarts);
+  facts_.restarted =
+      std::ranges::any_of(recording.commands, scenarios::restarts, &scenarios::Command::kind);
 }
 
 Judgement Judge::judge(const scenarios::Examination& seen) {

@@ -23,6 +23,32 @@ class Cases : public Observer {
   std::vector<FailureCase> kept;
 };
 
+/// A campaign, and what it found; its folder is gone afterwards.
+struct Ran {
+  explicit Ran(CampaignOptions options) {
+    std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
+    options.out = mkdtemp(name.data());
+    Cases observer;
+    const auto run = run_campaign(options, {&observer});
+    fs::remove_all(name);
+    EXPECT_TRUE(run) << (run ? "" : run.error().message);
+    summary = run.value();
+    cases = std::move(observer.kept);
+  }
+  RunSummary summary;
+  std::vector<FailureCase> cases;
+};
+
+/// Options for the cyclone; failing cases are kept as they are found.
+CampaignOptions campaign(std::uint64_t states_max) {
+  CampaignOptions options;
+  options.config.store = "cyclone";
+  options.states_max = states_max;
+  options.shrink = false;
+  options.jobs = 2;
+  return options;
+}
+
 /// Small stripes: the log comes round several times in a history.
 std::vector<FailureCase> search(const std::string& preset,
                                 const std::vector<std::string>& without_gates,
@@ -30,27 +56,16 @@ std::vector<FailureCase> search(const std::string& preset,
                                 const std::string& profile = {},
                                 bool shared_memory = false,
                                 std::uint32_t stripes = 1) {
-  std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
-  const fs::path out = mkdtemp(name.data());
-  CampaignOptions options;
-  options.config.store = "cyclone";
+  CampaignOptions options = campaign(states_max);
+  options.config.disk_bytes = (256ULL * stripes * stripes) << 10U;
   options.config.preset = preset;
   options.config.without_gates = without_gates;
-  options.config.disk_bytes = (256ULL * stripes * stripes) << 10U;
   options.config.stripes = options.config.volumes = stripes;
   options.config.shared_memory = shared_memory;
   options.seed = 0xc1c1;
   options.profile = profile;
-  options.states_max = states_max;
   options.stop_at_first = true;
-  options.shrink = false;
-  options.jobs = 2;
-  options.out = out;
-  Cases cases;
-  const auto summary = run_campaign(options, {&cases});
-  fs::remove_all(out);
-  EXPECT_TRUE(summary) << (summary ? "" : summary.error().message);
-  return cases.kept;
+  return Ran(options).cases;
 }
 
 TEST(Cyclone, HardenedHoldsOnEveryProfile) {
@@ -106,39 +121,27 @@ TEST(Cyclone, HardenedHoldsWithPinnedAndHotKeys) {
 
 /// The store in memory alone survives nothing, and says so: it holds what it claims.
 TEST(Cyclone, TheStoreInMemoryHoldsWhatItClaims) {
-  std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
-  CampaignOptions options;
+  CampaignOptions options = campaign(1000);
   options.config.store = "memory";
   options.seed = 5;
-  options.states_max = 1000;
   options.jobs = 1;
-  options.out = mkdtemp(name.data());
-  const auto summary = run_campaign(options, {});
-  fs::remove_all(options.out);
-  ASSERT_TRUE(summary) << summary.error().message;
-  EXPECT_EQ(summary->violated_states + summary->undecided_states, 0U);
-  EXPECT_GE(summary->states, 1000U);
+  const RunSummary summary = Ran(options).summary;
+  EXPECT_EQ(summary.violated_states + summary.undecided_states, 0U);
+  EXPECT_GE(summary.states, 1000U);
 }
 
 /// What `--report-gates` prints of a short campaign: every gate has refused, or it is told where
 /// else it is seen to.
 TEST(Cyclone, NoGateIsUnvisited) {
-  std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
-  CampaignOptions options;
-  options.config.store = "cyclone";
-  options.config.stripes = 2;
+  CampaignOptions options = campaign(9000);
   options.config.disk_bytes = 512 << 10;
+  options.config.stripes = 2;
   options.config.shared_memory = true;
   options.seed = 0xc1c2;
-  options.states_max = 9000;
   options.states_per_history = 30;
-  options.jobs = 2;
-  options.out = mkdtemp(name.data());
-  const auto summary = run_campaign(options, {});
-  fs::remove_all(options.out);
-  ASSERT_TRUE(summary);
-  EXPECT_EQ(summary->violated_states, 0U);
-  const std::string table = gate_table(options.config, *summary);
+  const RunSummary summary = Ran(options).summary;
+  EXPECT_EQ(summary.violated_states, 0U);
+  const std::string table = gate_table(options.config, summary);
   EXPECT_EQ(table.find("never seen to refuse"), std::string::npos) << table;
 }
 
@@ -256,28 +259,19 @@ TEST(Cyclone, SpecimensAreCaught) {
 /// and the kills at every request of what comes then.
 std::vector<FailureCase> kill_at_stores(const std::vector<std::string>& without_gates,
                                         bool stop_at_first = true) {
-  std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
-  CampaignOptions options;
-  options.out = mkdtemp(name.data());
-  options.config.store = "cyclone";
-  options.config.without_gates = without_gates;
+  CampaignOptions options = campaign(stop_at_first ? 2400 : 400);
   options.config.disk_bytes = 256 << 10;
+  options.config.without_gates = without_gates;
   options.config.shared_memory = true;
   options.config.slot_bytes = 4096;
   options.vary_slot = false;
   options.scenario = store_kills;
   options.explorer = "kills";
   options.states_per_history = 8;
-  options.states_max = stop_at_first ? 2400 : 400;
   options.stop_at_first = stop_at_first;
-  options.shrink = false;
-  options.jobs = 2;
-  Cases cases;
-  const auto summary = run_campaign(options, {&cases});
-  fs::remove_all(options.out);
-  EXPECT_TRUE(summary) << (summary ? "" : summary.error().message);
-  EXPECT_EQ(summary->undecided_states, 0U);
-  return cases.kept;
+  const Ran ran(options);
+  EXPECT_EQ(ran.summary.undecided_states, 0U);
+  return ran.cases;
 }
 
 /// The marks of its recording that tell of kills at stores.

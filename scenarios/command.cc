@@ -178,6 +178,21 @@ faultfs::Status read_rest(Words words, Command& command) {
 
 }  // namespace
 
+bool restarts(CommandKind kind) {
+  switch (kind) {
+    case CommandKind::stop:
+    case CommandKind::kill:
+    case CommandKind::kill_sliced:
+    case CommandKind::kill_in_stop:
+    case CommandKind::overlap:
+    case CommandKind::power_cut:
+    case CommandKind::reformat:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::string to_text(const Command& command) {
   const std::string_view word = form_of(command.kind).word;
   std::string keyed = fmt::format("{} {}", word, key_name(command.key));

@@ -33,6 +33,9 @@ enum class CommandKind {
              ///< clear
 };
 
+/// True for those that end a life and begin the next.
+[[nodiscard]] bool restarts(CommandKind kind);
+
 /// What a client (or fate) does next. Plain data, printed and parsed as the lines above.
 struct Command {
   CommandKind kind = CommandKind::sync;

@@ -147,21 +147,6 @@ void maybe_add_kind(Swarm& swarm, CommandKind kind, bool possible, std::size_t w
   }
 }
 
-bool is_restart(CommandKind kind) {
-  switch (kind) {
-    case CommandKind::stop:
-    case CommandKind::kill:
-    case CommandKind::kill_sliced:
-    case CommandKind::kill_in_stop:
-    case CommandKind::overlap:
-    case CommandKind::power_cut:
-    case CommandKind::reformat:
-      return true;
-    default:
-      return false;
-  }
-}
-
 /// Turns `swarm` into one that goes round the store.
 void choose_laps(const GenerateOptions& options, Swarm& swarm) {
   constexpr std::uint32_t puts_max = 120, puts_min = 20, put_weight = 40;
@@ -183,7 +168,7 @@ void choose_laps(const GenerateOptions& options, Swarm& swarm) {
   swarm.keys = between(std::max(2U, in_a_lap * 4 / 5), 2 * in_a_lap);
   const bool calm = chance(1, 2);
   std::erase_if(swarm.kinds, [calm](CommandKind kind) {
-    return kind == CommandKind::sync || (calm && is_restart(kind));
+    return kind == CommandKind::sync || (calm && restarts(kind));
   });
   add_kind(swarm, CommandKind::put, put_weight);
 }
@@ -428,7 +413,7 @@ Command any_command(const GenerateOptions& options, const Swarm& swarm, Situatio
     default:
       break;
   }
-  if (is_restart(command.kind)) {
+  if (restarts(command.kind)) {
     note_restart(command, now);
   }
   return command;
@@ -472,7 +457,7 @@ std::vector<Command> any_history(const GenerateOptions& options) {
     }
   }
   // A restart at the end leaves a log of nothing but its recovery: worth it sometimes.
-  while (!swarm.may_end_with_restart && !commands.empty() && is_restart(commands.back().kind)) {
+  while (!swarm.may_end_with_restart && !commands.empty() && restarts(commands.back().kind)) {
     commands.pop_back();
   }
   return commands;

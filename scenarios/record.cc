@@ -245,19 +245,11 @@ void Recorder::run_operation(const Command& command) {
 }
 
 faultfs::Status Recorder::run_one(const Command& command) {
-  switch (command.kind) {
-    case CommandKind::stop:
-    case CommandKind::kill:
-    case CommandKind::kill_sliced:
-    case CommandKind::kill_in_stop:
-    case CommandKind::overlap:
-    case CommandKind::power_cut:
-    case CommandKind::reformat:
-      return restart(command);
-    default:
-      run_operation(command);
-      return {};
+  if (restarts(command.kind)) {
+    return restart(command);
   }
+  run_operation(command);
+  return {};
 }
 
 faultfs::Status Recorder::run() {
