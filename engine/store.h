@@ -44,11 +44,20 @@ struct EntryUse {
       units;  ///< the chain, in order; a unit in two chains is a defect the harness looks for
 };
 
+/// One of the disks of a store that has several (volumes/); its units are numbered in one run.
+struct DiskUse {
+  std::string name;
+  std::uint32_t volume = 0;  ///< its tag
+  std::uint32_t first_unit = 0, unit_count = 0;
+  std::string trouble;  ///< why it is not used; empty: it is
+};
+
 /// The structure of a store, for the slots-conserved property and the inspection verbs. Built from
 /// the store's own tables without repairing them.
 struct Inspection {
   std::vector<UnitUse> units;
   std::vector<EntryUse> entries;
+  std::vector<DiskUse> disks;  ///< empty: one disk without a label
 };
 
 /// What a rebuild did. The parts add up: scanned = empty + loaded + refused + superseded.
@@ -58,6 +67,19 @@ struct RecoveryReport {
   std::uint64_t empty = 0, loaded = 0, refused = 0, superseded = 0;
   std::uint64_t entries = 0;
   std::uint64_t ticks = 0;
+
+  /// That of a part of the store: numbers are summed, and finished is what all parts are.
+  void add(const RecoveryReport& part) {
+    finished = finished && part.finished;
+    units_total += part.units_total;
+    scanned += part.scanned;
+    empty += part.empty;
+    loaded += part.loaded;
+    refused += part.refused;
+    superseded += part.superseded;
+    entries += part.entries;
+    ticks += part.ticks;
+  }
 };
 
 struct Stats {
@@ -87,6 +109,13 @@ class Store {
 
   /// Looks `key` up into `reply`, whose buffers are reused. Nothing unverified is returned.
   [[nodiscard]] virtual Status get(std::string_view key, ByteRange range, GetReply& reply) = 0;
+  /// Ok with `true` where a get of the whole object hits on what is stored, past every copy in
+  /// memory; for the inspection.
+  [[nodiscard]] virtual Result<bool> verify(std::string_view key) {
+    GetReply reply;
+    const Status got = get(key, {}, reply);
+    return got ? Result<bool>(reply.hit) : tl::unexpected(got.error());
+  }
   /// Replaces the header and keeps the body. Ok with `false` where there is no such object.
   [[nodiscard]] virtual Result<bool> update_header(std::string_view key,
                                                    std::string_view header) = 0;

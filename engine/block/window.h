@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "engine/block/device.h"
 
 namespace engine::block {
@@ -26,6 +28,14 @@ class Window final : public Device {
   [[nodiscard]] Status discard(std::uint64_t offset_bytes, std::uint64_t size_bytes) override {
     const Status inside = check(offset_bytes, size_bytes);
     return inside ? below_.discard(offset_bytes_ + offset_bytes, size_bytes) : inside;
+  }
+  [[nodiscard]] bool takes_many() const override { return below_.takes_many(); }
+  [[nodiscard]] std::uint64_t blank_until(std::uint64_t offset_bytes) override {
+    const std::uint64_t until = below_.blank_until(offset_bytes_ + offset_bytes);
+    return std::clamp(until - offset_bytes_, offset_bytes, std::max(offset_bytes, size_bytes_));
+  }
+  [[nodiscard]] std::uint32_t cheap_read_bytes() const override {
+    return below_.cheap_read_bytes();
   }
 
  private:

@@ -53,18 +53,6 @@ struct Part {
   Stats last_stats;  // of a stripe that is gone
 };
 
-void add(RecoveryReport& sum, const RecoveryReport& more) {
-  sum.finished = sum.finished && more.finished;
-  sum.units_total += more.units_total;
-  sum.scanned += more.scanned;
-  sum.empty += more.empty;
-  sum.loaded += more.loaded;
-  sum.refused += more.refused;
-  sum.superseded += more.superseded;
-  sum.entries += more.entries;
-  sum.ticks += more.ticks;
-}
-
 void add(std::map<std::string, std::uint64_t>& sum,
          const std::map<std::string, std::uint64_t>& more) {
   for (const auto& [name, count] : more) {
@@ -427,7 +415,7 @@ Stats CycloneStore::stats() const {
     const Stats more = part.stripe ? part.stripe->stats() : part.last_stats;
     add(sum.refusals, more.refusals);
     add(sum.counters, more.counters);
-    add(sum.recovery, more.recovery);
+    sum.recovery.add(more.recovery);
     sum.counters["attached"] += part.attached ? 1 : 0;
   }
   sum.refusals.merge(restart_.refusals());

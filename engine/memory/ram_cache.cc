@@ -15,21 +15,30 @@ class RamCache final : public Store {
   RamCache(std::unique_ptr<Store> store,
            const RamCacheConfig& config,
            std::unique_ptr<Policy> policy)
-      : store_(std::move(store)), cutoff_bytes_(config.cutoff_bytes), policy_(std::move(policy)) {}
+      : store_(std::move(store)),
+        capacity_bytes_(config.capacity_bytes),
+        cutoff_bytes_(config.cutoff_bytes),
+        policy_(std::move(policy)) {}
 
   [[nodiscard]] Result<UploadId> begin_put(std::string_view key,
                                            std::string_view header,
                                            std::uint64_t body_bytes) override {
     auto upload = store_->begin_put(key, header, body_bytes);
+    // A store may give the old version up here, not at commit, and also where it refuses the new
+    // one: then it must be gone here too.
+    forget(key);
     if (upload) {
-      // A store may give the old version up here, not at commit: then it must be gone here too.
-      forget(key);
       uploads_[*upload] = key;
     }
     return upload;
   }
   [[nodiscard]] Status append(UploadId upload, std::span<const std::byte> bytes) override {
-    return store_->append(upload, bytes);
+    const Status taken = store_->append(upload, bytes);
+    const auto found = uploads_.find(upload);
+    if (!taken && found != uploads_.end()) {
+      forget(found->second);
+    }
+    return taken;
   }
   [[nodiscard]] Status commit(UploadId upload) override {
     return end(upload, store_->commit(upload));
@@ -40,6 +49,7 @@ class RamCache final : public Store {
 
   [[nodiscard]] Status get(std::string_view key, ByteRange range, GetReply& reply) override;
 
+  [[nodiscard]] Result<bool> verify(std::string_view key) override { return store_->verify(key); }
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override {
     forget(key);
     return store_->update_header(key, header);
@@ -61,6 +71,8 @@ class RamCache final : public Store {
     stats.counters["ram_misses"] = misses_;
     stats.counters["ram_evictions"] = evictions_;
     stats.counters["ram_bytes"] = policy_->used_bytes();
+    stats.counters["ram_bytes_max"] = capacity_bytes_;
+    stats.counters["ram_objects"] = copies_.size();
     return stats;
   }
 
@@ -100,7 +112,7 @@ class RamCache final : public Store {
   }
 
   std::unique_ptr<Store> store_;
-  std::uint64_t cutoff_bytes_;
+  std::uint64_t capacity_bytes_, cutoff_bytes_;
   std::unique_ptr<Policy> policy_;
   std::unordered_map<std::string, Copy> copies_;
   std::unordered_map<UploadId, std::string> uploads_;

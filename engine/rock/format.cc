@@ -7,6 +7,8 @@
 #include <bit>
 #include <cstring>
 
+#include <fmt/format.h>
+
 #include "engine/base/random.h"
 
 namespace engine::rock {
@@ -73,6 +75,16 @@ bool all_zero(std::span<const std::byte> bytes) {
 }
 
 }  // namespace
+
+std::string format_facts() {
+  return fmt::format("{:x} {:x} {} {} {} {}",
+                     database_magic,
+                     slot_magic,
+                     format_version,
+                     reserved_bytes,
+                     slot_overhead_bytes,
+                     first_sector_bytes);
+}
 
 void encode_slot(const SlotHeader& header, std::span<std::byte> first_sector) {
   Header raw = {{slot_magic,

@@ -43,6 +43,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace engine::rock {
@@ -52,6 +53,9 @@ inline constexpr std::uint32_t first_sector_bytes = 512;  ///< of a slot: all a 
 inline constexpr std::uint32_t slot_overhead_bytes = 128;
 inline constexpr std::uint32_t key_text_bytes_max = 256;
 inline constexpr std::int32_t no_slot = -1;
+
+/// Everything of the format that another build must have in common, in words.
+[[nodiscard]] std::string format_facts();
 
 /// 128 bits: an instance, or the digest of a key's name.
 struct Digest {

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "engine/rock/check.h"
+#include "engine/service/c_calls.h"
 #include "engine/service/source.h"
 
 struct cache_engine {
@@ -20,52 +22,69 @@ struct cache_engine {
 
 namespace {
 
+using engine::DiskUse;
 using engine::EntryUse;
-using engine::Error;
 using engine::Inspection;
-using engine::Trouble;
 using engine::UnitUse;
-
-std::string& message() {
-  thread_local std::string text;
-  return text;
-}
-
-int trouble(const Error& error) {
-  message() = error.message;
-  return error.trouble == Trouble::invalid ? CACHE_ENGINE_INVALID : CACHE_ENGINE_TROUBLE;
-}
-
-int not_so(std::string text) {
-  message() = std::move(text);
-  return CACHE_ENGINE_NOT_SO;
-}
-
-/// No exception leaves for a caller that knows none; there is one only where memory runs out.
-template <typename Work>
-int guarded(const Work& work) {
-  try {
-    return work();
-  } catch (const std::bad_alloc&) {
-    return trouble({Trouble::full, "no memory"});
-  }
-}
+using engine::service::c_not_so;
+using engine::service::c_trouble;
+using engine::service::guarded;
 
 int open(const engine::service::Source& source, cache_engine** engine) {
   return guarded([&] {
     *engine = nullptr;
     auto opened = engine::service::inspect_source(source);
     if (!opened) {
-      return trouble(opened.error());
+      return c_trouble(opened.error());
     }
     *engine = opened->release();
     return int{CACHE_ENGINE_OK};
   });
 }
 
-cache_engine_object object_of(const EntryUse& entry) {
-  return {
-      entry.key.c_str(), entry.write_id, entry.body_bytes, entry.units.data(), entry.units.size()};
+/// The disk that has `unit`; null where the store has no volumes.
+const DiskUse* disk_of(const Inspection& view, std::uint64_t unit) {
+  const auto has = [unit](const DiskUse& disk) {
+    return unit >= disk.first_unit && unit - disk.first_unit < disk.unit_count;
+  };
+  const auto found = std::find_if(view.disks.begin(), view.disks.end(), has);
+  return found == view.disks.end() ? nullptr : &*found;
+}
+
+cache_engine_object object_of(const Inspection& view, const EntryUse& entry) {
+  const DiskUse* disk = entry.units.empty() ? nullptr : disk_of(view, entry.units.front());
+  return {entry.key.c_str(),
+          entry.write_id,
+          entry.body_bytes,
+          entry.units.data(),
+          entry.units.size(),
+          disk != nullptr ? disk->name.c_str() : nullptr,
+          disk != nullptr ? disk->volume : 0};
+}
+
+const EntryUse* find_entry(const Inspection& view, std::string_view key) {
+  const auto found = std::find_if(view.entries.begin(),
+                                  view.entries.end(),
+                                  [key](const EntryUse& each) { return each.key == key; });
+  return found == view.entries.end() ? nullptr : &*found;
+}
+
+/// `prefix`: what the label puts before keys.
+cache_engine_slot slot_of(const engine::rock::SlotReport& slot, const std::string& prefix) {
+  const engine::rock::SlotHeader& header = slot.header;
+  return {slot.slot,
+          slot.verdict.c_str(),
+          slot.gate.empty() ? nullptr : slot.gate.c_str(),
+          slot.has_header ? 1 : 0,
+          header.state == engine::rock::SlotState::free ? 1 : 0,
+          header.write.order,
+          header.chain.order,
+          header.index,
+          header.next,
+          header.payload_bytes,
+          header.payload_checksum,
+          slot.key.empty() ? nullptr
+                           : slot.key.c_str() + (slot.key.starts_with(prefix) ? prefix.size() : 0)};
 }
 
 const char* use_of(const Inspection& view, const UnitUse& unit) {
@@ -136,7 +155,71 @@ void cache_engine_close(cache_engine* engine) {
 }
 
 const char* cache_engine_message(void) {
-  return message().c_str();
+  return engine::service::last_message().c_str();
+}
+
+int cache_engine_about(cache_engine* engine, cache_engine_facts* facts) {
+  const engine::service::Opened& opened = engine->opened;
+  const char* const store = opened.cyclone ? "cyclone" : opened.disk ? "rock" : "running";
+  *facts = {
+      store, opened.label ? opened.label->tag : 0U, opened.label ? opened.label->version : 0U};
+  return CACHE_ENGINE_OK;
+}
+
+int cache_engine_disks(cache_engine* engine, cache_engine_on_disk visit, void* context) {
+  return guarded([&] {
+    const Inspection view = engine->opened.store->inspect();
+    for (const DiskUse& use : view.disks) {
+      const cache_engine_disk disk = {use.name.c_str(),
+                                      use.volume,
+                                      use.first_unit,
+                                      use.unit_count,
+                                      use.trouble.empty() ? nullptr : use.trouble.c_str()};
+      if (visit(&disk, context) != 0) {
+        break;
+      }
+    }
+    return int{CACHE_ENGINE_OK};
+  });
+}
+
+int cache_engine_slots(cache_engine* engine,
+                       const char* key,
+                       cache_engine_on_slot visit,
+                       void* context,
+                       cache_engine_slots_facts* facts) {
+  return guarded([&] {
+    const engine::service::Opened& opened = engine->opened;
+    if (opened.cyclone || opened.device() == nullptr) {
+      return c_trouble({engine::Trouble::invalid,
+                        "slots are judged one by one on an image of a rock that is not in use"});
+    }
+    const Inspection view = key != nullptr ? opened.store->inspect() : Inspection{};
+    const EntryUse* const entry = key != nullptr ? find_entry(view, key) : nullptr;
+    if (key != nullptr && entry == nullptr) {
+      return c_not_so(fmt::format("no object {} is stored", key));
+    }
+    const auto report = engine::rock::check_disk(*opened.device(), opened.config);
+    if (!report) {
+      return c_trouble(report.error());
+    }
+    if (facts != nullptr) {
+      *facts = {report->slots.size(), report->geometry.slot_bytes, report->epoch};
+    }
+    const std::size_t count = entry != nullptr ? entry->units.size() : report->slots.size();
+    const std::string prefix =
+        opened.label ? engine::volumes::key_prefix(*opened.label) : std::string();
+    std::uint64_t refused = 0;
+    bool going = true;
+    for (std::size_t n = 0; n < count; ++n) {
+      const auto& judged = report->slots.at(entry != nullptr ? entry->units[n] : n);
+      const cache_engine_slot slot = slot_of(judged, prefix);
+      refused += judged.verdict == "refused" ? 1 : 0;
+      going = going && visit(&slot, context) == 0;
+    }
+    return refused == 0 ? int{CACHE_ENGINE_OK}
+                        : c_not_so(fmt::format("{} slots are refused", refused));
+  });
 }
 
 int cache_engine_list(cache_engine* engine,
@@ -163,7 +246,7 @@ int cache_engine_list(cache_engine* engine,
       }
       engine->resume = entry.key;
       ++count;
-      const cache_engine_object object = object_of(entry);
+      const cache_engine_object object = object_of(view, entry);
       if (visit(&object, context) != 0) {
         break;
       }
@@ -181,13 +264,11 @@ int cache_engine_show(cache_engine* engine,
                       void* context) {
   return guarded([&] {
     const Inspection view = engine->opened.store->inspect();
-    const auto entry = std::find_if(view.entries.begin(),
-                                    view.entries.end(),
-                                    [key](const EntryUse& each) { return each.key == key; });
-    if (entry == view.entries.end()) {
-      return not_so(fmt::format("no object {} is stored", key));
+    const EntryUse* const entry = find_entry(view, key);
+    if (entry == nullptr) {
+      return c_not_so(fmt::format("no object {} is stored", key));
     }
-    const cache_engine_object object = object_of(*entry);
+    const cache_engine_object object = object_of(view, *entry);
     static_cast<void>(visit(&object, context));
     return int{CACHE_ENGINE_OK};
   });
@@ -210,8 +291,12 @@ int cache_engine_walk(cache_engine* engine,
     for (std::uint64_t n = begin; n < end; ++n) {
       const UnitUse& use = view.units[n];
       const bool owned = use.kind == UnitUse::Kind::entry && use.entry < view.entries.size();
-      const cache_engine_unit unit = {
-          n, use_of(view, use), owned ? view.entries[use.entry].key.c_str() : nullptr};
+      const DiskUse* const disk = disk_of(view, n);
+      const cache_engine_unit unit = {n,
+                                      use_of(view, use),
+                                      owned ? view.entries[use.entry].key.c_str() : nullptr,
+                                      disk != nullptr ? disk->name.c_str() : nullptr,
+                                      disk != nullptr ? disk->volume : 0};
       if (visit(&unit, context) != 0) {
         break;
       }
@@ -224,10 +309,10 @@ int cache_engine_lookup(cache_engine* engine, const char* key, cache_engine_hit*
   return guarded([&] {
     const auto got = engine->opened.store->get(key, {}, engine->reply);
     if (!got) {
-      return trouble(got.error());
+      return c_trouble(got.error());
     }
     if (!engine->reply.hit) {
-      return not_so(fmt::format("{}: miss", key));
+      return c_not_so(fmt::format("{}: miss", key));
     }
     *hit = {engine->reply.body_bytes, engine->reply.header.c_str(), engine->reply.header.size()};
     return int{CACHE_ENGINE_OK};
@@ -243,8 +328,8 @@ int cache_engine_check(cache_engine* engine,
     const Inspection view = store.inspect();
     std::vector<std::string> faults = faults_of(view);
     for (const EntryUse& entry : view.entries) {
-      const auto got = store.get(entry.key, {}, engine->reply);
-      if (!got || !engine->reply.hit) {
+      const auto got = store.verify(entry.key);
+      if (!got || !*got) {
         faults.push_back(fmt::format("{} cannot be read whole{}{}",
                                      entry.key,
                                      got ? "" : ": ",
@@ -260,7 +345,7 @@ int cache_engine_check(cache_engine* engine,
       }
     }
     return faults.empty() ? int{CACHE_ENGINE_OK}
-                          : not_so(fmt::format("{} things are wrong", faults.size()));
+                          : c_not_so(fmt::format("{} things are wrong", faults.size()));
   });
 }
 
@@ -295,26 +380,28 @@ int cache_engine_purge(cache_engine* engine, const char* key, int* was_there) {
     const bool image = !engine->source.disk.empty();
     if (image) {
       // Whoever looks does not write: the image is opened once more for it, and again to look on.
+      engine->opened.store.reset();
       engine->opened = {};
       auto writable =
           engine::service::open_source(engine->source, engine::block::OpenMode::read_write);
       if (!writable) {
-        return trouble(writable.error());
+        return c_trouble(writable.error());
       }
       engine->opened = std::move(*writable);
     }
     const auto purged = engine->opened.store->purge(key);
     const auto closed = image && purged ? engine->opened.store->close() : engine::Status();
     if (image) {
+      engine->opened.store.reset();
       engine->opened = {};
       auto again = engine::service::open_source(engine->source, engine::block::OpenMode::read_only);
       if (!again) {
-        return trouble(again.error());
+        return c_trouble(again.error());
       }
       engine->opened = std::move(*again);
     }
     if (!purged || !closed) {
-      return trouble(purged ? closed.error() : purged.error());
+      return c_trouble(purged ? closed.error() : purged.error());
     }
     if (was_there != nullptr) {
       *was_there = *purged ? 1 : 0;

@@ -81,6 +81,12 @@ class Client final : public RemoteStore {
     return done(ask(writer, body));
   }
 
+  [[nodiscard]] Result<bool> verify(std::string_view key) override {
+    FrameWriter writer = request(Verb::verify);
+    writer.text(key);
+    return yes_or_no(ask(writer));
+  }
+
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override {
     FrameWriter writer = request(Verb::update_header);
     writer.text(key);

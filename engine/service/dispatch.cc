@@ -52,7 +52,7 @@ Status Dispatch::carry_out(FrameReader& request, std::set<UploadId>& uploads, Fr
   if (verb >= Verb::begin_put && verb <= Verb::abort) {
     return upload_verb(verb, request, uploads, answer);
   }
-  if (verb >= Verb::get && verb <= Verb::purge) {
+  if ((verb >= Verb::get && verb <= Verb::purge) || verb == Verb::verify) {
     return object_verb(verb, request, answer);
   }
   return store_verb(verb, request, answer);
@@ -132,6 +132,9 @@ Status Dispatch::object_verb(Verb verb, FrameReader& request, FrameWriter& answe
   const std::string_view key = request.text();
   if (verb == Verb::purge) {
     return request.whole() ? done(store_->purge(key), answer) : malformed();
+  }
+  if (verb == Verb::verify) {
+    return request.whole() ? done(store_->verify(key), answer) : malformed();
   }
   if (verb == Verb::update_header) {
     const std::string_view header = request.text();

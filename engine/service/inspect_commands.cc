@@ -1,12 +1,12 @@
-#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "engine/rock/check.h"
 #include "engine/service/cache_engine.h"
 #include "engine/service/options.h"
 #include "engine/service/source.h"
@@ -20,58 +20,65 @@ std::string write_id_text(std::uint64_t order) {
   return fmt::format("{}.{}", order >> 32, order & UINT32_MAX);
 }
 
-Json to_json(const EntryUse& entry) {
-  return {{"key", entry.key},
-          {"write_id", write_id_text(entry.write_id)},
-          {"body_bytes", entry.body_bytes},
-          {"slots", entry.units}};
+template <typename Thing>
+void add_disk(const Thing& thing, Json& row) {
+  if (thing.disk != nullptr) {
+    row["disk"] = thing.disk;
+    row["volume"] = thing.volume;
+  }
 }
 
-const EntryUse* find_entry(const Inspection& view, const std::string& key) {
-  const auto found = std::find_if(view.entries.begin(),
-                                  view.entries.end(),
-                                  [&key](const EntryUse& entry) { return entry.key == key; });
-  return found == view.entries.end() ? nullptr : &*found;
+Json to_json(const cache_engine_object& object) {
+  Json row = {{"key", object.key},
+              {"write_id", write_id_text(object.write_id)},
+              {"body_bytes", object.body_bytes},
+              {"slots", std::vector(object.units, object.units + object.unit_count)}};
+  add_disk(object, row);
+  return row;
 }
 
-std::string checksum_text(const rock::SlotReport& slot) {
-  return fmt::format("{:016x}", slot.header.payload_checksum);
-}
-
-Json to_json(const rock::SlotReport& slot) {
+Json to_json(const cache_engine_slot& slot) {
   Json row = {{"slot", slot.slot}, {"verdict", slot.verdict}};
-  if (!slot.gate.empty()) {
+  if (slot.gate != nullptr) {
     row["gate"] = slot.gate;
   }
-  if (slot.has_header) {
-    row["free"] = slot.header.state == rock::SlotState::free;
-    row["write_id"] = write_id_text(slot.header.write.order);
-    row["body_of"] = write_id_text(slot.header.chain.order);
-    row["index"] = slot.header.index;
-    row["next"] = slot.header.next;
-    row["payload_bytes"] = slot.header.payload_bytes;
-    row["payload_checksum"] = checksum_text(slot);
+  if (slot.has_header != 0) {
+    row["free"] = slot.was_free != 0;
+    row["write_id"] = write_id_text(slot.write_id);
+    row["body_of"] = write_id_text(slot.body_of);
+    row["index"] = slot.index;
+    row["next"] = slot.next;
+    row["payload_bytes"] = slot.payload_bytes;
+    row["payload_checksum"] = fmt::format("{:016x}", slot.payload_checksum);
   }
-  if (!slot.key.empty()) {
+  if (slot.key != nullptr) {
     row["key"] = slot.key;
   }
   return row;
 }
 
-void print_slot(const rock::SlotReport& slot) {
-  fmt::print("slot {:<6} {:<10} {:<22}", slot.slot, slot.verdict, slot.gate);
-  if (slot.has_header) {
-    fmt::print(" {} write {:<8} body {:<8} index {:<3} next {:<5} payload {:<6} {} {}",
-               slot.header.state == rock::SlotState::free ? "was " : "is  ",
-               write_id_text(slot.header.write.order),
-               write_id_text(slot.header.chain.order),
-               slot.header.index,
-               slot.header.next,
-               slot.header.payload_bytes,
-               checksum_text(slot),
-               slot.key);
+void print_slot(const cache_engine_slot& slot) {
+  fmt::print(
+      "slot {:<6} {:<10} {:<22}", slot.slot, slot.verdict, slot.gate != nullptr ? slot.gate : "");
+  if (slot.has_header != 0) {
+    fmt::print(" {} write {:<8} body {:<8} index {:<3} next {:<5} payload {:<6} {:016x} {}",
+               slot.was_free != 0 ? "was " : "is  ",
+               write_id_text(slot.write_id),
+               write_id_text(slot.body_of),
+               slot.index,
+               slot.next,
+               slot.payload_bytes,
+               slot.payload_checksum,
+               slot.key != nullptr ? slot.key : "");
   }
   fmt::print("\n");
+}
+
+/// " on disk a of volume 1"; nothing where the store has no volumes.
+template <typename Thing>
+std::string disk_text(const Thing& thing) {
+  return thing.disk != nullptr ? fmt::format("on {} of volume {}", thing.disk, thing.volume)
+                               : std::string();
 }
 
 /// Text with bytes that are no UTF-8 is shown all the same.
@@ -83,22 +90,20 @@ std::string dump(const Json& json) {
 struct Page {
   bool json = false;
   Json rows = Json::array();
+  std::map<std::string, std::uint64_t> counts = {};
 };
 
 int take_object(const cache_engine_object* object, void* context) {
   Page& page = *static_cast<Page*>(context);
   if (page.json) {
-    const EntryUse entry{object->key,
-                         object->write_id,
-                         object->body_bytes,
-                         {object->units, object->units + object->unit_count}};
-    page.rows.push_back(to_json(entry));
+    page.rows.push_back(to_json(*object));
   } else {
-    fmt::print("{:<24} {:>12} bytes  write {:<10} {} slots\n",
+    fmt::print("{:<24} {:>12} bytes  write {:<10} {} slots {}\n",
                object->key,
                object->body_bytes,
                write_id_text(object->write_id),
-               object->unit_count);
+               object->unit_count,
+               disk_text(*object));
   }
   return 0;
 }
@@ -106,13 +111,18 @@ int take_object(const cache_engine_object* object, void* context) {
 int take_unit(const cache_engine_unit* unit, void* context) {
   Page& page = *static_cast<Page*>(context);
   if (!page.json) {
-    fmt::print("{:>10} {:<10} {}\n", unit->unit, unit->use, unit->key != nullptr ? unit->key : "");
+    fmt::print("{:>10} {:<10} {} {}\n",
+               unit->unit,
+               unit->use,
+               unit->key != nullptr ? unit->key : "",
+               disk_text(*unit));
     return 0;
   }
   Json row = {{"unit", unit->unit}, {"use", unit->use}};
   if (unit->key != nullptr) {
     row["key"] = unit->key;
   }
+  add_disk(*unit, row);
   page.rows.push_back(std::move(row));
   return 0;
 }
@@ -139,15 +149,55 @@ int complain_about_last(int code) {
   return code;
 }
 
-/// Structure, and every object read whole.
-int check_objects(const Source& source, bool json) {
-  const auto engine = inspect_source(source);
-  if (!engine) {
-    return complain(engine.error());
+/// What is looked at, where that is one disk of a volume.
+void print_label(cache_engine* engine, bool json) {
+  cache_engine_facts facts = {};
+  static_cast<void>(cache_engine_about(engine, &facts));
+  if (facts.volume != 0 && !json) {
+    fmt::print("a disk of volume {} (label version {}), a {} behind its label\n",
+               facts.volume,
+               facts.label_version,
+               facts.store);
   }
+}
+
+int take_slot(const cache_engine_slot* slot, void* context) {
+  Page& page = *static_cast<Page*>(context);
+  ++page.counts[slot->verdict];
+  if (page.json) {
+    page.rows.push_back(to_json(*slot));
+  } else {
+    print_slot(*slot);
+  }
+  return 0;
+}
+
+/// Every slot of a rock judged.
+int check_slots(cache_engine* engine, bool json) {
+  Page page{json};
+  cache_engine_slots_facts facts = {};
+  const int code = cache_engine_slots(engine, nullptr, take_slot, &page, &facts);
+  if (code > CACHE_ENGINE_NOT_SO) {
+    return complain_about_last(code);
+  }
+  if (json) {
+    fmt::print("{}\n", dump({{"counts", page.counts}, {"slots", page.rows}}));
+    return code;
+  }
+  fmt::print(
+      "{} slots of {} bytes, next epoch {}:", facts.slot_count, facts.slot_bytes, facts.next_epoch);
+  for (const auto& [verdict, count] : page.counts) {
+    fmt::print(" {} {}", count, verdict);
+  }
+  fmt::print("\n");
+  return code;
+}
+
+/// Structure, and every object read whole.
+int check_objects(cache_engine* engine, bool json) {
   Page page{json};
   cache_engine_checked checked = {};
-  const int code = cache_engine_check(engine->get(), take_fault, &page, &checked);
+  const int code = cache_engine_check(engine, take_fault, &page, &checked);
   if (code > CACHE_ENGINE_NOT_SO) {
     return complain_about_last(code);
   }
@@ -166,6 +216,26 @@ int check_objects(const Source& source, bool json) {
   return code;
 }
 
+int take_disk(const cache_engine_disk* disk, void* context) {
+  Page& page = *static_cast<Page*>(context);
+  if (page.json) {
+    page.rows.push_back({{"disk", disk->name},
+                         {"volume", disk->volume},
+                         {"first_unit", disk->first_unit},
+                         {"units", disk->unit_count},
+                         {"trouble", disk->trouble != nullptr ? Json(disk->trouble) : Json()}});
+  } else {
+    fmt::print("volume {:<4} {:<32} units {} to {}{}{}\n",
+               disk->volume,
+               disk->name,
+               disk->first_unit,
+               disk->first_unit + disk->unit_count,
+               disk->trouble != nullptr ? "  not used: " : "",
+               disk->trouble != nullptr ? disk->trouble : "");
+  }
+  return 0;
+}
+
 }  // namespace
 
 int list_command(const Source& source, const ListOptions& options, bool json) {
@@ -173,6 +243,7 @@ int list_command(const Source& source, const ListOptions& options, bool json) {
   if (!engine) {
     return complain(engine.error());
   }
+  print_label(engine->get(), json);
   Page page{json};
   const char* resume = nullptr;
   const int code = cache_engine_list(engine->get(),
@@ -235,77 +306,72 @@ int lookup_command(const Source& source, const std::string& key, bool json) {
 }
 
 int show_command(const Source& source, const std::string& key, bool json) {
-  auto opened = open_source(source, block::OpenMode::read_only);
-  if (!opened) {
-    return complain(opened.error());
+  const auto engine = inspect_source(source);
+  if (!engine) {
+    return complain(engine.error());
   }
-  const Inspection view = opened->store->inspect();
-  const EntryUse* entry = find_entry(view, key);
-  if (entry == nullptr) {
-    fmt::print(stderr, "cache-engine: no object {} is stored\n", key);
-    return exit_not_so;
+  Page page{true};
+  int code = cache_engine_show(engine->get(), key.c_str(), take_object, &page);
+  if (code != CACHE_ENGINE_OK) {
+    return complain_about_last(code);
   }
-  std::vector<rock::SlotReport> slots;
-  if (opened->device && !opened->cyclone) {
-    auto report = rock::check_disk(*opened->device, opened->config);
-    if (!report) {
-      return complain(report.error());
+  Json row = page.rows.front();
+  if (!json) {
+    print_label(engine->get(), json);
+    fmt::print("{}: {} bytes, write {}, slots {}{}\n",
+               key,
+               row["body_bytes"].get<std::uint64_t>(),
+               row["write_id"].get<std::string>(),
+               fmt::join(row["slots"].get<std::vector<std::uint32_t>>(), " -> "),
+               row.contains("disk") ? fmt::format(", on {} of volume {}",
+                                                  row["disk"].get<std::string>(),
+                                                  row["volume"].get<std::uint32_t>())
+                                    : "");
+  }
+  cache_engine_facts facts = {};
+  static_cast<void>(cache_engine_about(engine->get(), &facts));
+  if (facts.store == std::string_view("rock")) {
+    Page slots{json};
+    code = cache_engine_slots(engine->get(), key.c_str(), take_slot, &slots, nullptr);
+    if (code > CACHE_ENGINE_NOT_SO) {
+      return complain_about_last(code);
     }
-    for (const std::uint32_t slot : entry->units) {
-      slots.push_back(report->slots.at(slot));
-    }
-  }
-  Json row = to_json(*entry);
-  for (const rock::SlotReport& slot : slots) {
-    row["chain"].push_back(to_json(slot));
+    row["chain"] = slots.rows;
   }
   if (json) {
-    fmt::print("{}\n", row.dump(2));
-    return exit_ok;
+    fmt::print("{}\n", dump(row));
   }
-  fmt::print("{}: {} bytes, write {}, slots {}\n",
-             entry->key,
-             entry->body_bytes,
-             write_id_text(entry->write_id),
-             fmt::join(entry->units, " -> "));
-  std::for_each(slots.begin(), slots.end(), print_slot);
   return exit_ok;
 }
 
 int check_command(const Source& source, bool json) {
-  const auto opened = open_source(source, block::OpenMode::read_only);
-  if (!opened) {
-    return complain(opened.error());
+  const auto engine = inspect_source(source);
+  if (!engine) {
+    return complain(engine.error());
   }
-  if (!opened->device || opened->cyclone) {
-    return check_objects(source, json);
+  print_label(engine->get(), json);
+  cache_engine_facts facts = {};
+  static_cast<void>(cache_engine_about(engine->get(), &facts));
+  return facts.store == std::string_view("rock") ? check_slots(engine->get(), json)
+                                                 : check_objects(engine->get(), json);
+}
+
+int disks_command(const Source& source, bool json) {
+  const auto engine = inspect_source(source);
+  if (!engine) {
+    return complain(engine.error());
   }
-  const auto report = rock::check_disk(*opened->device, opened->config);
-  if (!report) {
-    return complain(report.error());
-  }
-  std::map<std::string, std::uint64_t> counts;
-  Json rows = Json::array();
-  for (const rock::SlotReport& slot : report->slots) {
-    ++counts[slot.verdict];
-    rows.push_back(to_json(slot));
-    if (!json) {
-      print_slot(slot);
-    }
+  Page page{json};
+  const int code = cache_engine_disks(engine->get(), take_disk, &page);
+  if (code != CACHE_ENGINE_OK) {
+    return complain_about_last(code);
   }
   if (json) {
-    fmt::print("{}\n", Json{{"counts", counts}, {"slots", rows}}.dump(2));
+    fmt::print("{}\n", dump({{"disks", page.rows}}));
   } else {
-    fmt::print("{} slots of {} bytes, next epoch {}:",
-               report->slots.size(),
-               report->geometry.slot_bytes,
-               report->epoch);
-    for (const auto& [verdict, count] : counts) {
-      fmt::print(" {} {}", count, verdict);
-    }
-    fmt::print("\n");
+    print_label(engine->get(), json);
   }
-  return counts.contains("refused") ? exit_not_so : exit_ok;
+  return exit_ok;
 }
 
 int stats_command(const Source& source, bool json) {
@@ -313,6 +379,7 @@ int stats_command(const Source& source, bool json) {
   if (!engine) {
     return complain(engine.error());
   }
+  print_label(engine->get(), json);
   Json all = {{"recovery", Json::object()}, {"refusals", Json::object()}};
   const int code = cache_engine_stats(engine->get(), take_number, &all);
   if (code != CACHE_ENGINE_OK) {

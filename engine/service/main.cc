@@ -19,7 +19,7 @@ using engine::service::StoreWords;
 
 /// Everything a command line can say.
 struct CommandLine {
-  std::filesystem::path disk;
+  std::vector<std::string> disks;
   StoreWords words;
   ServerOptions server;
   bool manual_ticks = false;
@@ -33,8 +33,10 @@ struct CommandLine {
 
 CLI::App* add_serve(CLI::App& app, CommandLine& line) {
   CLI::App* serve = app.add_subcommand("serve", "serve a store until it is closed or SIGTERM");
-  serve->add_option(
-      "--disk", line.disk, "file or block device that holds the store (memory: none)");
+  serve->add_option("--disk",
+                    line.disks,
+                    "file or block device that holds the store (memory: none); repeatable: "
+                    "FILE:volume=N,id=NAME,size=64M is one disk of volume N");
   serve->add_option("--store", line.words.store, "rock, cyclone, memory (makes no file)");
   serve->add_flag(
       "--direct",
@@ -47,12 +49,20 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
   serve->add_option("--allocator", line.words.allocator, "lowest_first, lifo, random");
   serve->add_option("--policy", line.words.policy, "whole_entry, newest_complete");
   serve->add_option("--seed", line.words.seed, "for ids and the random allocator; never twice");
+  serve->add_option("--ram-cache",
+                    line.words.ram_cache,
+                    "a RAM cache before the store: 64M[,lru|s3fifo]"
+                    "[,cutoff=4M]");
+  serve->add_option("--key-mode",
+                    line.words.key_mode,
+                    "disks of volumes: which URL keys are made of, original or mapped; another "
+                    "clears");
   serve->add_option(
       "--stripes", line.words.stripes, "cyclone: stripes of each volume (the disk's, or 1)");
   serve->add_option("--volumes", line.words.volumes, "cyclone: tags and weights, as 1:60,2:40");
   serve->add_option("--hosting",
                     line.words.hosting,
-                    "cyclone: which keys a volume has, as \"domain=example.com volume=2\"; "
+                    "which keys a volume has, as \"domain=example.com volume=2\"; "
                     "repeatable; one must be \"hostname=* volume=N\"");
   serve->add_option(
       "--threads", line.words.threads, "cyclone: stripes recovered at a time (all processors)");
@@ -87,7 +97,10 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
 
 CLI::App* add_verb(CLI::App& app, const char* name, const char* what, CommandLine& line) {
   CLI::App* verb = app.add_subcommand(name, what);
-  verb->add_option("--disk", line.source.disk, "an image that is not in use");
+  verb->add_option("--disk",
+                   line.source.disk,
+                   "an image that is not in use; a disk of a volume is looked at behind "
+                   "its label");
   verb->add_option("--socket", line.source.socket, "the socket of a running engine");
   verb->add_option("--slot", line.source.slot, "slot size, where the disk has no valid header");
   verb->add_flag("--json", line.json, "for machines");
@@ -139,6 +152,8 @@ int run(int argc, char** argv) {
   CLI::App app(
       "A cache engine, served or looked at.\n\n"
       "  cache-engine serve --disk store.img --socket /run/cache.sock\n"
+      "  cache-engine serve --disk a.img:volume=1 --disk b.img:volume=2 --ram-cache 64M \\\n"
+      "    --hosting \"domain=example.com volume=2\" --hosting \"hostname=* volume=1\" --socket s\n"
       "  cache-engine list --disk store.img --limit 20\n"
       "  cache-engine check --disk store.img --json\n"
       "  cache-engine shm status",
@@ -154,6 +169,7 @@ int run(int argc, char** argv) {
   CLI::App* lookup = add_verb(app, "lookup", "would a get hit?", line);
   CLI::App* show = add_verb(app, "show", "an object's slots, ids and checksums", line);
   CLI::App* check = add_verb(app, "check", "a verdict for each slot; changes nothing", line);
+  CLI::App* disks = add_verb(app, "disks", "the disks and their volumes", line);
   CLI::App* stats = add_verb(app, "stats", "recovery report, refusals by gate, counters", line);
   const CLI::App* shm = add_shm(app, line);
   CLI::App* purge = add_verb(app, "purge", "removes an object durably", line);
@@ -164,7 +180,7 @@ int run(int argc, char** argv) {
     return *code;
   }
   if (serve->parsed()) {
-    if (line.disk.empty() && line.words.store != "memory") {
+    if (line.disks.empty() && line.words.store != "memory") {
       fmt::print(
           stderr,
           "cache-engine: serve needs --disk FILE (--disk is required for all stores but memory)\n");
@@ -175,7 +191,7 @@ int run(int argc, char** argv) {
       return engine::service::exit_usage;
     }
     line.server.tick_milliseconds = line.manual_ticks ? 0 : line.server.tick_milliseconds;
-    return engine::service::serve_command(line.disk, line.words, line.server);
+    return engine::service::serve_command(line.disks, line.words, line.server);
   }
   if (shm->parsed()) {
     return shm->got_subcommand("status")
@@ -196,6 +212,9 @@ int run(int argc, char** argv) {
   }
   if (check->parsed()) {
     return engine::service::check_command(line.source, line.json);
+  }
+  if (disks->parsed()) {
+    return engine::service::disks_command(line.source, line.json);
   }
   return stats->parsed() ? engine::service::stats_command(line.source, line.json)
                          : engine::service::purge_command(line.source, line.key, line.json);

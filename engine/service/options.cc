@@ -10,12 +10,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "engine/block/file_device.h"
+#include "engine/cyclone/shared_format.h"
 #include "engine/cyclone/store.h"
-#include "engine/memory/ram_store.h"
 #include "engine/rock/check.h"
 #include "engine/rock/store.h"
-#include "engine/service/lives.h"
+#include "engine/volumes/key_policy.h"
 
 namespace engine::service {
 namespace {
@@ -26,13 +25,6 @@ bool read_number(std::string_view text, std::uint64_t& value) {
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), value, hexadecimal ? 16 : 10);
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
-}
-
-/// Where nobody says a seed, two starts must never have the same.
-std::uint64_t seed_of_system() {
-  std::uint64_t seed = 0;
-  static_cast<void>(::getrandom(&seed, sizeof seed, 0));
-  return seed;
 }
 
 template <typename Value>
@@ -76,6 +68,19 @@ Status read_words(const StoreWords& words, rock::Config& config) {
 
 }  // namespace
 
+/// Where nobody says a seed, two starts must never have the same.
+Result<std::uint64_t> make_seed(const StoreWords& words) {
+  std::uint64_t seed = 0;
+  if (words.seed.empty()) {
+    static_cast<void>(::getrandom(&seed, sizeof seed, 0));
+  } else if (!read_number(words.seed, seed)) {
+    return fail(
+        Trouble::invalid,
+        fmt::format("'{}' is not a seed; allowed: a decimal or 0x number of 64 bits", words.seed));
+  }
+  return seed;
+}
+
 Result<std::uint32_t> parse_slot_size(const std::string& text) {
   std::string_view digits = text;
   std::uint64_t unit = 1;
@@ -112,12 +117,11 @@ Result<rock::Config> make_config(const StoreWords& words) {
     config->slot_bytes = *slot_bytes;
   }
   config->rebuild_slice_slots = words.slice_slots;
-  config->seed = words.seed.empty() ? seed_of_system() : 0;
-  if (!words.seed.empty() && !read_number(words.seed, config->seed)) {
-    return fail(
-        Trouble::invalid,
-        fmt::format("'{}' is not a seed; allowed: a decimal or 0x number of 64 bits", words.seed));
+  const auto seed = make_seed(words);
+  if (!seed) {
+    return tl::unexpected(seed.error());
   }
+  config->seed = *seed;
   return config;
 }
 
@@ -229,12 +233,11 @@ Result<cyclone::Config> make_cyclone_config(const StoreWords& words) {
                 "--allocator and --policy are for --store rock; a cyclone writes where its cursor "
                 "is");
   }
-  config->seed = words.seed.empty() ? seed_of_system() : 0;
-  if (!words.seed.empty() && !read_number(words.seed, config->seed)) {
-    return fail(
-        Trouble::invalid,
-        fmt::format("'{}' is not a seed; allowed: a decimal or 0x number of 64 bits", words.seed));
+  const auto seed = make_seed(words);
+  if (!seed) {
+    return tl::unexpected(seed.error());
   }
+  config->seed = *seed;
   return config;
 }
 
@@ -257,57 +260,110 @@ Result<restart::Config> make_shm_config(const StoreWords& words) {
   return prefix ? Result<restart::Config>(config) : tl::unexpected(prefix.error());
 }
 
-Status check_words(const StoreWords& words) {
+Result<volumes::Hosting> make_hosting(const StoreWords& words, const std::vector<DiskWord>& disks) {
+  auto hosting = words.hosting.empty()
+                     ? Result<volumes::Hosting>(volumes::Hosting(disks.front().volume))
+                     : volumes::Hosting::parse(fmt::format("{}", fmt::join(words.hosting, "\n")));
+  if (!hosting) {
+    return hosting;
+  }
+  const auto named = hosting->volumes();
+  for (const DiskWord& disk : disks) {
+    if (std::find(named.begin(), named.end(), disk.volume) == named.end()) {
+      return fail(Trouble::invalid,
+                  fmt::format("disk {} carries volume {}, and no hosting rule names that volume: "
+                              "nothing would ever live there (--hosting \"hostname=* volume=N\" is "
+                              "the home of everything else)",
+                              disk.id,
+                              disk.volume));
+    }
+  }
+  return hosting;
+}
+
+std::string store_facts(const std::string& store) {
+  if (store != "cyclone") {
+    return fmt::format("{} {}", store, rock::format_facts());
+  }
+  return fmt::format("{} {}", store, fmt::join(cyclone::shared_format_facts(), "; "));
+}
+
+namespace {
+
+Status check_memory(const StoreWords& words) {
+  const bool plain = words.preset == "hardened" && words.without_gates.empty() &&
+                     words.shm.empty() && !words.direct && !names_division(words) &&
+                     words.ram_cache.empty() && words.key_mode.empty() && !names_evacuation(words);
+  return plain
+             ? Status{}
+             : fail(Trouble::invalid,
+                    "--store memory has no disk and no gates: --preset, --without-gate, --shm, "
+                    "--direct, --stripes, --volumes, --hosting, --key-mode, --ram-cache, --pin and "
+                    "--hit-evacuate-percent are for stores on a disk");
+}
+
+Status check_volumes(const StoreWords& words, const std::vector<DiskWord>& disks) {
+  if (!words.key_mode.empty()) {
+    if (const auto mode = volumes::find_key_mode(words.key_mode); !mode) {
+      return tl::unexpected(mode.error());
+    }
+  }
+  if (!are_volumes(disks)) {
+    return words.key_mode.empty()
+               ? Status{}
+               : fail(Trouble::invalid,
+                      "--key-mode is for disks of volumes (--disk FILE:volume=N)");
+  }
+  if (!words.volumes.empty()) {
+    return fail(Trouble::invalid,
+                "--volumes divides one disk; disks of volumes say theirs (--disk FILE:volume=N)");
+  }
+  const auto hosting = make_hosting(words, disks);
+  return hosting ? Status{} : tl::unexpected(hosting.error());
+}
+
+}  // namespace
+
+Status check_words(const StoreWords& words, const std::vector<DiskWord>& disks) {
   const auto shm = make_shm_config(words);
   if (!shm) {
     return tl::unexpected(shm.error());
+  }
+  if (words.store == "memory") {
+    return check_memory(words);
+  }
+  if (const Status fits = check_volumes(words, disks); !fits) {
+    return fits;
+  }
+  if (!words.ram_cache.empty()) {
+    if (const auto ram = parse_ram_cache(words.ram_cache); !ram) {
+      return tl::unexpected(ram.error());
+    }
   }
   if (words.store == "cyclone") {
     const auto config = make_cyclone_config(words);
     return config ? Status{} : tl::unexpected(config.error());
   }
-  if (words.store == "memory" &&
-      (words.preset != "hardened" || !words.without_gates.empty() || !words.shm.empty() ||
-       words.direct || names_division(words) || names_evacuation(words))) {
-    return fail(
-        Trouble::invalid,
-        "--store memory has no disk and no gates: --preset, --without-gate, --shm, "
-        "--direct, --stripes, --volumes, --hosting, --pin and --hit-evacuate-percent are for "
-        "stores on a disk");
-  }
-  if (words.store == "memory") {
-    return {};
-  }
   if (!words.shm.empty()) {
     return fail(Trouble::invalid, "--shm is for --store cyclone; a rock keeps no directory there");
   }
-  if (names_division(words) || names_evacuation(words) || !words.threads.empty()) {
+  const bool hosts = are_volumes(disks) || words.hosting.empty();
+  if (!hosts || !words.stripes.empty() || !words.volumes.empty() || !words.threads.empty() ||
+      names_evacuation(words)) {
     return fail(Trouble::invalid,
-                "--stripes, --volumes, --hosting, --threads, --pin and --hit-evacuate-percent are "
-                "for --store cyclone");
+                "--stripes, --volumes, --threads, --pin and --hit-evacuate-percent are for --store "
+                "cyclone, and --hosting for it "
+                "or for disks of volumes (--disk FILE:volume=N)");
   }
   const auto config = make_config(words);
   return config ? Status{} : tl::unexpected(config.error());
 }
 
-Result<std::unique_ptr<block::Device>> open_disk_of(const StoreWords& words,
-                                                    const std::filesystem::path& file) {
-  if (words.store == "memory") {
-    return std::unique_ptr<block::Device>();
-  }
-  return block::open_file_device(file,
-                                 block::OpenMode::read_write,
-                                 words.direct ? block::Transfer::direct : block::Transfer::cached);
-}
-
 // Another size than the header's would clear the store: only who names one wants that.
-Result<std::unique_ptr<Store>> open_configured(block::Device* on,
-                                               const std::filesystem::path& disk,
-                                               const StoreWords& words) {
-  if (words.store == "memory" || on == nullptr) {
-    return memory::open_ram_store({});
-  }
-  block::Device& device = *on;
+Result<std::unique_ptr<Store>> open_on(block::Device& device,
+                                       const std::string& identity,
+                                       const std::string& suffix,
+                                       const StoreWords& words) {
   if (words.store == "cyclone") {
     auto config = make_cyclone_config(words);
     if (!config) {
@@ -322,11 +378,11 @@ Result<std::unique_ptr<Store>> open_configured(block::Device* on,
     if (!shm) {
       return tl::unexpected(shm.error());
     }
-    std::error_code ignored;
     cyclone::SharedDirectory shared;
     shared.memory = &restart::posix_shared_memory();
     shared.config = *shm;
-    shared.identity = std::filesystem::absolute(disk, ignored).string();
+    shared.config.name_prefix += suffix;
+    shared.identity = identity;
     shared.log = [](std::string_view line) { fmt::print(stderr, "cache-engine: {}\n", line); };
     return cyclone::open_store(device, *config, shared);
   }
@@ -338,63 +394,6 @@ Result<std::unique_ptr<Store>> open_configured(block::Device* on,
     config->slot_bytes = rock::slot_bytes_of(device).value_or(config->slot_bytes);
   }
   return rock::open_store(device, *config);
-}
-
-int complain(const Error& error) {
-  fmt::print(stderr, "cache-engine: {}\n", error.message);
-  return error.trouble == Trouble::invalid ? exit_usage : exit_trouble;
-}
-
-int serve_command(const std::filesystem::path& disk,
-                  const StoreWords& words,
-                  const ServerOptions& options) {
-  if (const Status known = check_words(words); !known) {
-    return complain(known.error());
-  }
-  // A store that nobody can reach must not begin a life.
-  if (const Status reachable = check(options); !reachable) {
-    return complain(reachable.error());
-  }
-  if (words.forks) {
-    const auto life = wait_for_life(options.socket);
-    if (!life) {
-      return exit_ok;
-    }
-    StoreWords own = words;
-    own.forks = false;
-    own.seed = std::to_string(life->seed);
-    own.slot = std::to_string(life->slot_bytes);
-    ServerOptions server = options;
-    server.socket = life->socket;
-    return serve_command(disk, own, server);
-  }
-  auto device = open_disk_of(words, disk);
-  if (!device) {
-    return complain(device.error());
-  }
-  auto store = open_configured(device->get(), disk, words);
-  if (!store) {
-    return complain(store.error());
-  }
-  ServerOptions server = options;
-  if (words.reopens) {
-    server.reopen = [&](std::uint64_t seed, std::uint32_t slot_bytes) -> Result<Store*> {
-      // The lock of the old descriptor has to go before the new one is locked.
-      store->reset();
-      device->reset();
-      device = open_disk_of(words, disk);
-      if (!device) {
-        return tl::unexpected(device.error());
-      }
-      StoreWords next = words;
-      next.seed = std::to_string(seed);
-      next.slot = std::to_string(slot_bytes);
-      store = open_configured(device->get(), disk, next);
-      return store ? Result<Store*>(store->get()) : tl::unexpected(store.error());
-    };
-  }
-  const Status served = serve(**store, server);
-  return served ? exit_ok : complain(served.error());
 }
 
 }  // namespace engine::service

@@ -11,7 +11,9 @@
 #include "engine/cyclone/config.h"
 #include "engine/restart/config.h"
 #include "engine/rock/config.h"
+#include "engine/service/disk_words.h"
 #include "engine/service/server.h"
+#include "engine/volumes/hosting.h"
 
 namespace engine::service {
 
@@ -24,6 +26,8 @@ struct StoreWords {
   std::uint32_t slice_slots = 64;
   std::string allocator, policy;  ///< empty: the preset's
   std::string seed;               ///< empty: from the system
+  std::string ram_cache;          ///< "64M,s3fifo"; empty: none
+  std::string key_mode;           ///< disks of volumes: original, mapped; empty: original
   bool reopens = false;           ///< clients may ask to open the store again
   bool forks = false;             ///< the socket asks for lives (lives.h)
   bool direct = false;            ///< O_DIRECT and O_DSYNC
@@ -45,28 +49,37 @@ struct StoreWords {
 /// The same for store cyclone; a slot is twice the average object.
 [[nodiscard]] Result<cyclone::Config> make_cyclone_config(const StoreWords& words);
 
-/// Ok where the words say a store.
-[[nodiscard]] Status check_words(const StoreWords& words);
+/// Ok where the words say a store that these disks can hold.
+[[nodiscard]] Status check_words(const StoreWords& words, const std::vector<DiskWord>& disks);
+
+/// What of a store's format a label stands for (volumes/label.h): "rock", "cyclone".
+[[nodiscard]] std::string store_facts(const std::string& store);
+
+/// The seed of `seed`, or one of the system's. Error: quotes it.
+[[nodiscard]] Result<std::uint64_t> make_seed(const StoreWords& words);
+
+/// The rules of `hosting` for these disks of volumes; one volume needs none. Error: says which rule
+/// or disk is without the other.
+[[nodiscard]] Result<volumes::Hosting> make_hosting(const StoreWords& words,
+                                                    const std::vector<DiskWord>& disks);
 
 /// The words of `shm`, read.
 [[nodiscard]] Result<restart::Config> make_shm_config(const StoreWords& words);
 
-/// The disk in `file`, as the words say; nothing where the store has none (`memory`).
-[[nodiscard]] Result<std::unique_ptr<block::Device>> open_disk_of(
-    const StoreWords& words, const std::filesystem::path& file);
-
-/// Opens the store that the words say on `device`, whose file is `disk`; without a slot size, that
-/// of the disk.
-[[nodiscard]] Result<std::unique_ptr<Store>> open_configured(block::Device* device,
-                                                             const std::filesystem::path& disk,
-                                                             const StoreWords& words);
+/// Opens the store that the words say on `device`: the whole of a disk, or what is behind its
+/// label; without a slot size, that of the disk. `identity` names the disk, and is a part of its
+/// names in shared memory with `suffix`.
+[[nodiscard]] Result<std::unique_ptr<Store>> open_on(block::Device& device,
+                                                     const std::string& identity,
+                                                     const std::string& suffix,
+                                                     const StoreWords& words);
 
 /// Reads "1000", "16K", "1M". Error: quotes the text.
 [[nodiscard]] Result<std::uint32_t> parse_slot_size(const std::string& text);
 
 /// Which store a verb looks at.
 struct Source {
-  std::filesystem::path disk;    ///< offline, not in use …
+  std::filesystem::path disk;    ///< offline, not in use, as `parse_disk` reads it …
   std::filesystem::path socket;  ///< … or the socket of a running `serve`
   std::string slot;              ///< offline: instead of what the header tells
 };
@@ -84,7 +97,8 @@ struct WalkOptions {
 /// Exit codes of the program.
 enum ExitCode : int { exit_ok = 0, exit_not_so = 1, exit_usage = 2, exit_trouble = 3 };
 
-[[nodiscard]] int serve_command(const std::filesystem::path& disk,
+/// `disks`: words of `parse_disk`.
+[[nodiscard]] int serve_command(const std::vector<std::string>& disks,
                                 const StoreWords& words,
                                 const ServerOptions& options);
 
@@ -97,6 +111,8 @@ enum ExitCode : int { exit_ok = 0, exit_not_so = 1, exit_usage = 2, exit_trouble
 [[nodiscard]] int show_command(const Source& source, const std::string& key, bool json);
 /// Exit code 1 where a slot is refused, or an object cannot be read whole.
 [[nodiscard]] int check_command(const Source& source, bool json);
+/// The disks of a store of volumes.
+[[nodiscard]] int disks_command(const Source& source, bool json);
 [[nodiscard]] int stats_command(const Source& source, bool json);
 [[nodiscard]] int purge_command(const Source& source, const std::string& key, bool json);
 

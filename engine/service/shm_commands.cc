@@ -3,88 +3,105 @@
 
 #include <fmt/format.h>
 
-#include "engine/cyclone/shared_format.h"
-#include "engine/restart/purge.h"
+#include "engine/service/cache_engine.h"
 #include "engine/service/options.h"
 
 namespace engine::service {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using restart::ShmStatus;
 
 std::string hex(std::uint64_t value) {
   return fmt::format("0x{:016x}", value);
 }
 
-std::string_view owner_word(ShmStatus::Owner owner) {
-  constexpr std::array<std::string_view, 3> words = {"none", "live", "stale"};
-  return words.at(static_cast<std::size_t>(owner));
-}
-
-Json to_json(const ShmStatus& status) {
-  Json report = {{"control", status.control_name}, {"exists", status.exists}};
-  if (!status.exists) {
+Json to_json(const cache_engine_shm& status, const Json& rows) {
+  Json report = {{"control", status.control}, {"exists", status.exists != 0}};
+  if (status.exists == 0) {
     return report;
   }
   report["size_bytes"] = status.size_bytes;
-  report["magic_valid"] = status.magic_valid;
-  report["schema"] = status.frozen.schema;
-  report["schema_same"] = status.schema_same;
-  report["abi_hash"] = hex(status.frozen.abi_hash);
-  report["abi_same"] = status.abi_same;
-  report["storage_signature"] = hex(status.frozen.storage_signature);
-  report["clean"] = status.frozen.clean == 1;
-  report["owner"] = {{"process", status.frozen.owner}, {"state", owner_word(status.owner)}};
-  report["stripe_count"] = status.frozen.rows_used;
-  if (!status.wrong.empty()) {
+  report["magic_valid"] = status.magic_valid != 0;
+  report["schema"] = status.schema;
+  report["schema_same"] = status.schema_same != 0;
+  report["abi_hash"] = hex(status.abi_hash);
+  report["abi_same"] = status.abi_same != 0;
+  report["storage_signature"] = hex(status.storage_signature);
+  report["clean"] = status.clean != 0;
+  report["owner"] = {{"process", status.owner}, {"state", status.owner_state}};
+  report["stripe_count"] = status.row_count;
+  if (status.wrong != nullptr) {
     report["wrong"] = status.wrong;
     return report;
   }
-  report["rows"] = Json::array();
-  for (const ShmStatus::RowStatus& row : status.rows) {
-    report["rows"].push_back(row.tombstone ? Json{{"tombstone", true}}
-                                           : Json{{"name", row.name},
-                                                  {"size_bytes", row.size_bytes},
-                                                  {"present", row.present},
-                                                  {"untrusted", row.untrusted}});
-  }
+  report["rows"] = rows;
   return report;
+}
+
+int take_row(const cache_engine_shm_row* row, void* context) {
+  static_cast<Json*>(context)->push_back(row->name == nullptr
+                                             ? Json{{"tombstone", true}}
+                                             : Json{{"name", row->name},
+                                                    {"size_bytes", row->size_bytes},
+                                                    {"present", row->present != 0},
+                                                    {"untrusted", row->untrusted != 0}});
+  return 0;
+}
+
+struct Removals {
+  std::vector<std::string> removed, failures;
+};
+
+int take_removal(const char* name, const char* failure, void* context) {
+  Removals& removals = *static_cast<Removals*>(context);
+  if (failure == nullptr) {
+    removals.removed.emplace_back(name);
+  } else {
+    removals.failures.emplace_back(failure);
+  }
+  return 0;
+}
+
+int complain_about_last(int code) {
+  fmt::print(stderr, "cache-engine: {}\n", cache_engine_message());
+  return code;
 }
 
 }  // namespace
 
 int shm_status_command(const std::string& prefix, bool json) {
-  const auto status =
-      restart::read_status(restart::posix_shared_memory(), prefix, cyclone::shared_format_facts());
-  if (!status) {
-    return complain(status.error());
+  cache_engine_shm status = {};
+  Json rows = Json::array();
+  const int code = cache_engine_shm_status(prefix.c_str(), &status, take_row, &rows);
+  if (status.control == nullptr) {
+    return complain_about_last(code);
   }
-  fmt::print("{}", json ? to_json(*status).dump(2) + "\n" : restart::to_text(*status));
-  return status->wrong.empty() ? exit_ok : complain({Trouble::device, status->wrong});
+  fmt::print("{}", json ? to_json(status, rows).dump(2) + "\n" : status.text);
+  return code == CACHE_ENGINE_OK ? exit_ok : complain_about_last(code);
 }
 
 int shm_clear_command(const std::string& prefix, bool json) {
-  restart::Gates gates({}, nullptr);
-  const auto report = restart::purge(restart::posix_shared_memory(), prefix, gates);
-  if (!report) {
-    return complain(report.error());
+  Removals removals;
+  const int code = cache_engine_shm_clear(prefix.c_str(), take_removal, &removals);
+  if (code != CACHE_ENGINE_OK && removals.failures.empty()) {
+    return complain_about_last(code);
   }
-  for (const std::string& failure : report->failures) {
+  for (const std::string& failure : removals.failures) {
     fmt::print(stderr, "cache-engine: {}\n", failure);
   }
   if (json) {
-    fmt::print("{}\n", Json{{"removed", report->removed}, {"failures", report->failures}}.dump(2));
-    return report->failures.empty() ? exit_ok : exit_trouble;
+    fmt::print("{}\n",
+               Json{{"removed", removals.removed}, {"failures", removals.failures}}.dump(2));
+    return code;
   }
-  for (const std::string& name : report->removed) {
+  for (const std::string& name : removals.removed) {
     fmt::print("unlinked {}\n", name);
   }
-  const std::string failed = report->failures.empty()
+  const std::string failed = removals.failures.empty()
                                  ? std::string()
-                                 : fmt::format(", {} failure(s)", report->failures.size());
-  fmt::print("Removed {} segment(s){}.\n", report->removed.size(), failed);
-  return report->failures.empty() ? exit_ok : exit_trouble;
+                                 : fmt::format(", {} failure(s)", removals.failures.size());
+  fmt::print("Removed {} segment(s){}.\n", removals.removed.size(), failed);
+  return code;
 }
 
 }  // namespace engine::service

@@ -13,6 +13,7 @@
 #include "engine/rock/check.h"
 #include "engine/rock/store.h"
 #include "engine/service/client.h"
+#include "engine/volumes/volume_store.h"
 
 namespace engine::service {
 namespace {
@@ -46,55 +47,83 @@ Status recover_all(Store& store, block::OpenMode mode) {
   return {};
 }
 
-Result<Opened> open_cyclone(std::unique_ptr<block::Device> device, block::OpenMode mode) {
+Result<std::unique_ptr<Store>> open_cyclone(block::Device& device, block::OpenMode mode) {
   StoreWords words;
   words.store = "cyclone";
   auto config = make_cyclone_config(words);
-  const Status adopted = config ? cyclone::adopt_span(*device, *config) : Status{};
+  const Status adopted = config ? cyclone::adopt_span(device, *config) : Status{};
   if (!config || !adopted) {
     return tl::unexpected(config ? adopted.error() : config.error());
   }
-  auto store = mode == block::OpenMode::read_only ? cyclone::open_for_inspection(*device, *config)
-                                                  : cyclone::open_store(*device, *config);
-  if (!store) {
-    return tl::unexpected(store.error());
-  }
-  const Status recovered = recover_all(**store, mode);
-  if (!recovered) {
-    return tl::unexpected(recovered.error());
-  }
-  return Opened{std::move(device), std::move(*store), {}, true};
+  return mode == block::OpenMode::read_only ? cyclone::open_for_inspection(device, *config)
+                                            : cyclone::open_store(device, *config);
 }
 
-Result<Opened> open_disk(const Source& source, block::OpenMode mode) {
-  auto device = block::open_file_device(source.disk, mode);
-  if (!device) {
-    return tl::unexpected(device.error());
-  }
-  if (cyclone::is_span(**device)) {
-    return open_cyclone(std::move(*device), mode);
-  }
-  const auto slot_bytes =
-      source.slot.empty() ? rock::slot_bytes_of(**device) : parse_slot_size(source.slot);
+/// `config`: becomes that of the disk.
+Result<std::unique_ptr<Store>> open_rock(block::Device& device,
+                                         const std::string& slot,
+                                         block::OpenMode mode,
+                                         rock::Config& config) {
+  const auto slot_bytes = slot.empty() ? rock::slot_bytes_of(device) : parse_slot_size(slot);
   if (!slot_bytes) {
     return tl::unexpected(slot_bytes.error());
   }
   StoreWords words;
   words.slot = std::to_string(*slot_bytes);
-  const auto config = make_config(words);
-  if (!config) {
-    return tl::unexpected(config.error());
+  const auto made = make_config(words);
+  if (!made) {
+    return tl::unexpected(made.error());
   }
-  auto store = mode == block::OpenMode::read_only ? rock::open_for_inspection(**device, *config)
-                                                  : rock::open_store(**device, *config);
+  config = *made;
+  return mode == block::OpenMode::read_only ? rock::open_for_inspection(device, config)
+                                            : rock::open_store(device, config);
+}
+
+Result<Opened> open_disk(const Source& source, block::OpenMode mode) {
+  const auto word = parse_disk(source.disk.string());
+  if (!word) {
+    return tl::unexpected(word.error());
+  }
+  auto disk = block::open_file_device(word->file, mode);
+  if (!disk) {
+    return tl::unexpected(disk.error());
+  }
+  Opened opened;
+  opened.disk = std::move(*disk);
+  auto label = volumes::find_label(*opened.disk);
+  if (!label) {
+    return fail(label.error().trouble,
+                fmt::format("{}: {}", word->file.string(), label.error().message));
+  }
+  opened.label = *label;
+  const std::uint64_t begin = opened.label ? volumes::label_bytes : 0;
+  const std::uint64_t end = word->size_bytes == 0 ? opened.disk->size_bytes() : word->size_bytes;
+  if (end > opened.disk->size_bytes()) {
+    return fail(Trouble::invalid,
+                fmt::format("disk {} has {} bytes, and size={} was said",
+                            word->file.string(),
+                            opened.disk->size_bytes(),
+                            end));
+  }
+  if (opened.label || word->size_bytes != 0) {
+    opened.behind = std::make_unique<block::Window>(*opened.disk, begin, end - begin);
+  }
+  opened.cyclone = cyclone::is_span(*opened.device());
+  auto store = opened.cyclone ? open_cyclone(*opened.device(), mode)
+                              : open_rock(*opened.device(), source.slot, mode, opened.config);
   if (!store) {
     return tl::unexpected(store.error());
   }
-  const Status recovered = recover_all(**store, mode);
+  opened.store = std::move(*store);
+  const Status recovered = recover_all(*opened.store, mode);
   if (!recovered) {
     return tl::unexpected(recovered.error());
   }
-  return Opened{std::move(*device), std::move(*store), *config};
+  if (opened.label) {
+    opened.store =
+        volumes::behind_label(std::move(opened.store), *opened.label, word->file.string());
+  }
+  return opened;
 }
 
 }  // namespace
@@ -111,7 +140,9 @@ Result<Opened> open_source(const Source& source, block::OpenMode mode) {
   if (!store) {
     return tl::unexpected(store.error());
   }
-  return Opened{nullptr, std::move(*store), {}};
+  Opened opened;
+  opened.store = std::move(*store);
+  return opened;
 }
 
 }  // namespace engine::service

@@ -2,19 +2,27 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "engine/block/file_device.h"
+#include "engine/block/window.h"
 #include "engine/service/cache_engine.h"
 #include "engine/service/options.h"
+#include "engine/volumes/label.h"
 
 namespace engine::service {
 
 /// A store to look at, and the disk below it where it is offline.
 struct Opened {
-  std::unique_ptr<block::Device> device;
+  std::unique_ptr<block::Device> disk;
+  std::unique_ptr<block::Window> behind;  ///< a label: what the store has of the disk
+  std::optional<volumes::Label> label;
   std::unique_ptr<Store> store;
   rock::Config config;
   bool cyclone = false;
+
+  /// What the store stands on; null where it is another process's.
+  [[nodiscard]] block::Device* device() const { return behind ? behind.get() : disk.get(); }
 };
 
 /// Ends an inspection.

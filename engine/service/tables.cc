@@ -54,6 +54,14 @@ void write_inspection(const Inspection& inspection, FrameWriter& writer) {
       writer.u32(unit);
     }
   }
+  writer.u32(static_cast<std::uint32_t>(inspection.disks.size()));
+  for (const DiskUse& disk : inspection.disks) {
+    writer.text(disk.name);
+    writer.u32(disk.volume);
+    writer.u32(disk.first_unit);
+    writer.u32(disk.unit_count);
+    writer.text(disk.trouble);
+  }
 }
 
 Inspection read_inspection(FrameReader& reader) {
@@ -73,6 +81,15 @@ Inspection read_inspection(FrameReader& reader) {
     for (std::uint32_t place = 0; place < chain && reader.whole(); ++place) {
       entry.units.push_back(reader.u32());
     }
+  }
+  const std::uint32_t disks = reader.u32();
+  for (std::uint32_t n = 0; n < disks && reader.whole(); ++n) {
+    DiskUse& disk = inspection.disks.emplace_back();
+    disk.name = reader.text();
+    disk.volume = reader.u32();
+    disk.first_unit = reader.u32();
+    disk.unit_count = reader.u32();
+    disk.trouble = reader.text();
   }
   return inspection;
 }

@@ -37,6 +37,7 @@ enum class Verb : std::uint8_t {
   stats,
   reopen,
   put,
+  verify,
 };
 
 /// Longer frames end the connection; a longer object is read in ranges.

@@ -6,12 +6,15 @@
 #include <array>
 #include <cstring>
 
+#include <fmt/format.h>
+
 #include "engine/base/random.h"
 
 namespace engine::volumes {
 namespace {
 
 constexpr std::size_t sector_bytes = 512;
+constexpr std::size_t block_bytes = 4096;  // what is written: a whole one on every device
 constexpr std::size_t at_checksum = 56;
 constexpr std::array<char, 8> label_magic = {'P', 'C', 'U', 'T', 'V', 'O', 'L', '\0'};
 using Sector = std::array<std::byte, sector_bytes>;
@@ -30,6 +33,7 @@ T load(std::span<const std::byte> sector, std::size_t at) {
 struct Copies {
   std::array<std::optional<Label>, 2> copy;
   bool blank = true;
+  bool traces = false;  ///< one begins like a label
   std::uint64_t content_hash = 0;
 
   [[nodiscard]] const std::optional<Label>& newest() const {
@@ -50,6 +54,8 @@ Result<Copies> read_copies(block::Device& disk) {
     copies.blank = copies.blank && std::all_of(sector.begin(), sector.end(), [](std::byte byte) {
                      return byte == std::byte{0};
                    });
+    copies.traces =
+        copies.traces || std::memcmp(sector.data(), label_magic.data(), label_magic.size()) == 0;
     copies.content_hash = XXH3_64bits_withSeed(sector.data(), sector.size(), copies.content_hash);
   }
   return copies;
@@ -57,10 +63,10 @@ Result<Copies> read_copies(block::Device& disk) {
 
 /// Durably over the older copy: the one whose turn the serial says it is.
 Status write_label(block::Device& disk, const Label& label) {
-  Sector sector = {};
-  encode_label(label, sector);
+  std::array<std::byte, block_bytes> block = {};
+  encode_label(label, block);
   const Status written =
-      disk.write((label.serial & 1U) * label_copy_bytes, sector, block::WriteMode::cached);
+      disk.write((label.serial & 1U) * label_copy_bytes, block, block::WriteMode::cached);
   return written ? disk.flush() : written;
 }
 
@@ -98,6 +104,18 @@ std::uint64_t hash_of(const std::vector<std::string>& facts) {
 
 }  // namespace
 
+std::string_view label_gate_reason(LabelGate gate) {
+  constexpr std::array<std::string_view, 6> reasons = {
+      "it was blank",
+      "something else is where its label should be",
+      "its label is of another version",
+      "it was a disk of another volume",
+      "its size, the disks of its volume, the store, the key mode, the hosting rules or the build "
+      "are others than before",
+      "a clear was cut short"};
+  return reasons.at(static_cast<std::size_t>(gate));
+}
+
 void encode_label(const Label& label, std::span<std::byte> sector) {
   std::memcpy(sector.data(), label_magic.data(), label_magic.size());
   store(sector, 8, label.version);
@@ -126,6 +144,33 @@ std::optional<Label> decode_label(std::span<const std::byte> sector) {
   label.facts_hash = load<std::uint64_t>(sector, 40);
   label.tag = static_cast<VolumeTag>(load<std::uint32_t>(sector, 48));
   return label;
+}
+
+std::string key_prefix(const Label& label) {
+  return fmt::format("v{}.{:016x}{:016x} ", label.tag, label.nonce_high, label.nonce_low);
+}
+
+Result<std::optional<Label>> find_label(block::Device& disk) {
+  if (disk.size_bytes() < label_bytes + store_head_bytes) {
+    return std::optional<Label>();
+  }
+  const auto copies = read_copies(disk);
+  if (!copies) {
+    return tl::unexpected(copies.error());
+  }
+  const auto& newest = copies->newest();
+  if (!newest && !copies->traces) {
+    return std::optional<Label>();
+  }
+  std::string why = newest ? "" : "is damaged";
+  if (newest && newest->version != label_version) {
+    why = fmt::format("is of version {}; this build knows {}", newest->version, label_version);
+  } else if (newest && newest->state != Label::State::ready) {
+    why = "says that a clear was cut short";
+  }
+  return why.empty() ? Result<std::optional<Label>>(newest)
+                     : fail(Trouble::invalid,
+                            fmt::format("the disk's label {}: the next start clears it", why));
 }
 
 Result<LabelOpening> open_label(block::Device& disk,

@@ -68,6 +68,8 @@ inline constexpr GateTable label_gate_table(std::to_array<GateRow<LabelGate>>({
     {LabelGate::other_facts, "label_other_facts", guard},
     {LabelGate::cut_short, "label_cut_short", guard},
 }));
+/// In words.
+[[nodiscard]] std::string_view label_gate_reason(LabelGate gate);
 
 /// What an opening found and did.
 struct LabelOpening {
@@ -81,6 +83,15 @@ struct LabelOpening {
                                               VolumeTag tag,
                                               const std::vector<std::string>& facts,
                                               std::uint64_t seed);
+
+/// What is read of a label without a configuration, for the inspection; nothing is written. None:
+/// there is no trace of one. Error: it is damaged, of another version, or its clear was cut short;
+/// the next start clears such a disk.
+[[nodiscard]] Result<std::optional<Label>> find_label(block::Device& disk);
+
+/// How every key on the disk begins: volume and nonce. What was stored under another label is never
+/// found.
+[[nodiscard]] std::string key_prefix(const Label& label);
 
 /// `sector` has 512 bytes.
 void encode_label(const Label& label, std::span<std::byte> sector);

@@ -1,16 +1,15 @@
 #include "engine/volumes/volume_store.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "engine/base/random.h"
 #include "engine/block/window.h"
-#include "engine/volumes/assignment.h"
-#include "engine/volumes/label.h"
+#include "engine/volumes/homes.h"
 
 namespace engine::volumes {
 namespace {
@@ -27,15 +26,10 @@ struct Part {
   std::string trouble;
 };
 
-struct Volume {
-  std::vector<std::size_t> parts;
-  std::unique_ptr<Assignment> assignment;
-};
-
-/// The URL in a key of `RequestKey`: what follows the first blank.
-std::string_view url_of(std::string_view key) {
-  const std::size_t blank = key.find(' ');
-  return blank == std::string_view::npos ? key : key.substr(blank + 1);
+void strip(std::string& key, const std::string& prefix) {
+  if (key.starts_with(prefix)) {
+    key.erase(0, prefix.size());
+  }
 }
 
 class VolumeStore final : public Store {
@@ -76,6 +70,11 @@ class VolumeStore final : public Store {
     reply = GetReply{};
     return {};
   }
+  [[nodiscard]] Result<bool> verify(std::string_view key) override {
+    const Part& part = parts_[home_of(key)];
+    return part.store ? part.store->verify(part.key_prefix + std::string(key))
+                      : tl::unexpected(missing(part));
+  }
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override {
     const Part& part = parts_[home_of(key)];
     return part.store ? part.store->update_header(part.key_prefix + std::string(key), header)
@@ -106,10 +105,7 @@ class VolumeStore final : public Store {
   [[nodiscard]] Stats stats() const override;
 
  private:
-  [[nodiscard]] std::size_t home_of(std::string_view key) const {
-    const Volume& volume = volumes_.at(config_.hosting.volume_of(url_of(key)));
-    return volume.parts[volume.assignment->stripe_of(key).value_or(0)];
-  }
+  [[nodiscard]] std::size_t home_of(std::string_view key) const { return homes_->home_of(key); }
   [[nodiscard]] Store* store_of(UploadId upload) const {
     const std::size_t home = upload & ((1U << upload_disk_bits) - 1);
     return home < parts_.size() ? parts_[home].store.get() : nullptr;
@@ -130,88 +126,116 @@ class VolumeStore final : public Store {
     }
     return outcome;
   }
-  [[nodiscard]] std::vector<std::string> facts_of(const Volume& volume,
+  [[nodiscard]] std::vector<std::string> facts_of(VolumeTag tag,
                                                   const std::vector<TaggedDisk>& disks) const;
-  void open_part(const TaggedDisk& disk,
-                 const std::vector<std::string>& facts,
-                 const OpenStore& open_store,
-                 std::uint64_t seed);
+  void tell(const std::string& line) const {
+    if (config_.log) {
+      config_.log(line);
+    }
+  }
+  [[nodiscard]] Status open_part(const TaggedDisk& disk,
+                                 const std::vector<std::string>& facts,
+                                 const OpenStore& open_store,
+                                 std::uint64_t seed);
+  /// A configuration that cannot be is an error; a disk that refuses is one less.
+  [[nodiscard]] Status without(Part& part, const Error& error) const {
+    if (error.trouble == Trouble::invalid) {
+      return fail(Trouble::invalid, fmt::format("disk {}: {}", part.name, error.message));
+    }
+    part.trouble = error.message;
+    tell(fmt::format("disk {} of volume {} is not used: {}", part.name, part.tag, part.trouble));
+    return {};
+  }
 
   VolumeConfig config_;
   std::vector<Part> parts_;
-  std::map<VolumeTag, Volume> volumes_;
+  std::optional<Homes> homes_;
   std::map<std::string, std::uint64_t> refusals_;
 };
 
 /// What must be as it was for the disks of a volume to be read. A disk that is missing now still
 /// counts: it is part of the configuration.
-std::vector<std::string> VolumeStore::facts_of(const Volume& volume,
+std::vector<std::string> VolumeStore::facts_of(VolumeTag tag,
                                                const std::vector<TaggedDisk>& disks) const {
   std::vector<std::string> facts = {fmt::format("label {}", label_version),
                                     config_.store_facts,
                                     fmt::format("keys {}", key_mode_name(config_.key_mode)),
                                     config_.hosting.to_text()};
-  for (const std::size_t number : volume.parts) {
+  for (const std::size_t number : homes_->disks_of(tag)) {
     facts.push_back(fmt::format("disk {} {}", disks[number].name, disks[number].share_bytes));
   }
   return facts;
 }
 
-void VolumeStore::open_part(const TaggedDisk& disk,
-                            const std::vector<std::string>& facts,
-                            const OpenStore& open_store,
-                            std::uint64_t seed) {
+Status VolumeStore::open_part(const TaggedDisk& disk,
+                              const std::vector<std::string>& facts,
+                              const OpenStore& open_store,
+                              std::uint64_t seed) {
   Part& part = parts_.emplace_back();
   part.name = disk.name;
   part.tag = disk.tag;
-  part.trouble = "it could not be opened";
+  part.trouble = disk.trouble;
   if (disk.device == nullptr) {
-    return;
+    tell(fmt::format("disk {} of volume {} is missing: {}", disk.name, disk.tag, disk.trouble));
+    return {};
   }
+  part.trouble.clear();
   std::vector<std::string> own_facts = facts;
   own_facts.push_back(
       fmt::format("this disk {} of {} bytes", disk.name, disk.device->size_bytes()));
   const auto label = open_label(*disk.device, disk.tag, own_facts, seed);
   if (!label) {
-    part.trouble = label.error().message;
-    return;
+    return without(part, label.error());
   }
   if (label->gate && *label->gate != LabelGate::missing) {
     ++refusals_[std::string(label_gate_table.name(*label->gate))];
+    tell(fmt::format("disk {} of volume {} was cleared: {} ({})",
+                     disk.name,
+                     disk.tag,
+                     label_gate_table.name(*label->gate),
+                     label_gate_reason(*label->gate)));
   }
-  part.key_prefix =
-      fmt::format("v{}.{:016x}{:016x} ", disk.tag, label->label.nonce_high, label->label.nonce_low);
+  part.key_prefix = key_prefix(label->label);
   part.window = std::make_unique<block::Window>(
       *disk.device, label_bytes, disk.device->size_bytes() - label_bytes);
-  auto store = open_store(*part.window, mix(seed, 7));
-  if (store) {
-    part.store = std::move(*store);
-  } else {
-    part.trouble = store.error().message;
+  auto store = open_store(disk, *part.window, mix(seed, 7));
+  if (!store) {
+    return without(part, store.error());
   }
+  part.store = std::move(*store);
+  return {};
 }
 
 Status VolumeStore::open(const std::vector<TaggedDisk>& disks, const OpenStore& open_store) {
-  for (std::size_t number = 0; number < disks.size(); ++number) {
-    volumes_[disks[number].tag].parts.push_back(number);
+  std::vector<DiskFacts> facts;
+  for (const TaggedDisk& disk : disks) {
+    // As configured: a missing disk must not move the others' objects.
+    facts.push_back({disk.name, disk.tag, disk.share_bytes});
   }
   for (const VolumeTag tag : config_.hosting.volumes()) {
-    if (!volumes_.contains(tag)) {
+    const auto carries = [tag](const TaggedDisk& disk) { return disk.tag == tag; };
+    if (std::none_of(disks.begin(), disks.end(), carries)) {
       return fail(Trouble::invalid,
                   fmt::format("a hosting rule names volume {}, and no disk carries that tag", tag));
     }
   }
-  for (auto& [tag, volume] : volumes_) {
-    std::vector<StripeFacts> stripes;
-    for (const std::size_t number : volume.parts) {
-      // As configured: a missing disk must not move the others' objects.
-      stripes.push_back({disks[number].name, disks[number].share_bytes});
-    }
-    volume.assignment = std::make_unique<Assignment>(stripes);
-  }
+  homes_.emplace(facts, config_.hosting);
   for (std::size_t number = 0; number < disks.size(); ++number) {
-    const TaggedDisk& disk = disks[number];
-    open_part(disk, facts_of(volumes_.at(disk.tag), disks), open_store, mix(config_.seed, number));
+    TaggedDisk disk = disks[number];
+    for (const std::size_t other : homes_->disks_of(disk.tag)) {
+      if (disk.device != nullptr && disks[other].share_bytes == 0) {
+        disk.device = nullptr;
+        disk.trouble = fmt::format(
+            "it stays closed, because {} of its volume is missing too and nobody says how large "
+            "that is",
+            disks[other].name);
+      }
+    }
+    const Status opened =
+        open_part(disk, facts_of(disk.tag, disks), open_store, mix(config_.seed, number));
+    if (!opened) {
+      return opened;
+    }
   }
   const bool any = std::any_of(
       parts_.begin(), parts_.end(), [](const Part& part) { return part.store != nullptr; });
@@ -225,22 +249,23 @@ Status VolumeStore::open(const std::vector<TaggedDisk>& disks, const OpenStore& 
 Inspection VolumeStore::inspect() const {
   Inspection all;
   for (const Part& part : parts_) {
+    const auto first_unit = static_cast<std::uint32_t>(all.units.size());
+    all.disks.push_back({part.name, part.tag, first_unit, 0, part.trouble});
     if (!part.store) {
       continue;
     }
     Inspection view = part.store->inspect();
-    const auto first_unit = static_cast<std::uint32_t>(all.units.size());
+    all.disks.back().unit_count = static_cast<std::uint32_t>(view.units.size());
     for (UnitUse& unit : view.units) {
-      unit.entry += unit.kind == UnitUse::Kind::entry ? all.entries.size() : 0;
+      const bool owned = unit.kind == UnitUse::Kind::entry && unit.entry < view.entries.size();
+      unit.entry += owned ? all.entries.size() : 0;
       all.units.push_back(unit);
     }
     for (EntryUse& entry : view.entries) {
       for (std::uint32_t& unit : entry.units) {
         unit += first_unit;
       }
-      if (entry.key.starts_with(part.key_prefix)) {
-        entry.key.erase(0, part.key_prefix.size());
-      }
+      strip(entry.key, part.key_prefix);
       all.entries.push_back(std::move(entry));
     }
   }
@@ -263,17 +288,7 @@ Stats VolumeStore::stats() const {
     for (const auto& [name, count] : stats.counters) {
       all.counters[name] += count;
     }
-    RecoveryReport& sum = all.recovery;
-    const RecoveryReport& more = stats.recovery;
-    sum.finished = sum.finished && more.finished;
-    sum.units_total += more.units_total;
-    sum.scanned += more.scanned;
-    sum.empty += more.empty;
-    sum.loaded += more.loaded;
-    sum.refused += more.refused;
-    sum.superseded += more.superseded;
-    sum.entries += more.entries;
-    sum.ticks += more.ticks;
+    all.recovery.add(stats.recovery);
   }
   return all;
 }
