@@ -27,6 +27,8 @@ struct GetReply {
   std::string header;            ///< as stored with the put or the last header update
   std::uint64_t body_bytes = 0;  ///< of the whole object
   std::vector<std::byte> body;   ///< the range asked for, cut at the object's end
+  /// Of a whole body: where it lies, in words of the store, for `still`. Not sent to clients.
+  std::vector<std::uint64_t> parts;
 };
 
 /// What one allocation unit (rock: slot) is used for. Exactly one row per unit.
@@ -109,6 +111,11 @@ class Store {
 
   /// Looks `key` up into `reply`, whose buffers are reused. Nothing unverified is returned.
   [[nodiscard]] virtual Status get(std::string_view key, ByteRange range, GetReply& reply) = 0;
+  /// True while what a get of the whole object gave, with these `parts`, is what it would give: the
+  /// object was neither replaced nor given up to make room. Asks tables in memory only.
+  [[nodiscard]] virtual bool still(std::string_view key, std::span<const std::uint64_t> parts) {
+    return !key.empty() && !parts.empty();
+  }
   /// Ok with `true` where a get of the whole object hits on what is stored, past every copy in
   /// memory; for the inspection.
   [[nodiscard]] virtual Result<bool> verify(std::string_view key) {

@@ -11,6 +11,8 @@
 //   the store flushes when it needs them;
 // - after a power cut a key may hold the largest version it ever had.
 //
+// Where the store has several disks this is counted for each by itself: an object has one home.
+//
 // While that demand never exceeded the capacity, no eviction is lawful. Afterwards anything stored
 // up to the last moment of excess may be gone, whatever the policy; what was stored after it may
 // not. The very last put is always safe, because nothing after it asked for room.
@@ -30,6 +32,7 @@
 #include <algorithm>
 
 #include "properties/log_demand.h"
+#include "scenarios/targets/log_geometry.h"
 
 namespace properties {
 namespace {
@@ -84,6 +87,7 @@ class Watch {
 
   void see(const Moment& moment) {
     const Operation& operation = *moment.operation;
+    homes_[operation.number] = operation.key;
     for (; segment_ < operation.segment; ++segment_) {
       demand_.power_cut();
       check();
@@ -116,12 +120,18 @@ class Watch {
 
  private:
   void check() {
-    if (demand_.exceeds_capacity()) {
-      safe_.clear();
+    for (std::size_t disk = 0; disk < demand_.disks(); ++disk) {
+      if (demand_.exceeds_capacity(disk)) {
+        std::erase_if(safe_, [&](scenarios::PutNumber put) { return home_of(put) == disk; });
+      }
     }
+  }
+  [[nodiscard]] std::size_t home_of(scenarios::PutNumber put) {
+    return demand_.home_of(homes_.at(put));
   }
 
   Demand demand_;
+  std::map<std::uint32_t, scenarios::Key> homes_;  // key of each operation
   std::uint32_t segment_ = 0;
   std::vector<scenarios::PutNumber> safe_;  // ended after the last excess
   scenarios::PutNumber last_ = 0;           // the last put of all, when nothing followed it
@@ -132,6 +142,20 @@ class Watch {
 
 Demand::Demand(const scenarios::Recording& recording)
     : recording_(recording), unit_bytes_(recording.history.unit_bytes) {}
+
+std::size_t Demand::disks() const {
+  return recording_.config.disks;
+}
+
+std::size_t Demand::home_of(scenarios::Key key) {
+  if (disks() == 1) {
+    return 0;
+  }
+  const auto known = homes_.find(key);
+  return known != homes_.end()
+             ? known->second
+             : homes_.emplace(key, scenarios::disk_of(recording_.config, key)).first->second;
+}
 
 Demand::Holding& Demand::holding(scenarios::Key key) {
   for (Holding& holding : holdings_) {
@@ -215,14 +239,23 @@ void Demand::restart_with(const std::vector<std::pair<scenarios::Key, Version>>&
   }
 }
 
-bool Demand::exceeds_capacity() const {
-  const std::uint64_t capacity = recording_.history.capacity_bytes;
+bool Demand::exceeds_capacity() {
+  for (std::size_t disk = 0; disk < disks(); ++disk) {
+    if (exceeds_capacity(disk)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool Demand::exceeds_capacity(std::size_t disk) {
+  const std::uint64_t capacity = recording_.history.capacity_bytes / disks();
   if (capacity == 0 || unit_bytes_ <= recording_.history.unit_overhead) {
     return true;
   }
   std::uint64_t units = 0;
   for (const Holding& key : holdings_) {
-    units += key.stored + key.upload;
+    units += home_of(key.key) == disk ? key.stored + key.upload : 0;
   }
   return units > capacity / unit_bytes_;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,12 @@ class Demand {
   /// Starts over from what a cache was seen to hold after recovery.
   void restart_with(const std::vector<std::pair<scenarios::Key, Version>>& seen);
 
-  [[nodiscard]] bool exceeds_capacity() const;
+  /// Of some disk, or of one of them.
+  [[nodiscard]] bool exceeds_capacity();
+  [[nodiscard]] bool exceeds_capacity(std::size_t disk);
+  [[nodiscard]] std::size_t disks() const;
+  /// Which of the disks a key lives on.
+  [[nodiscard]] std::size_t home_of(scenarios::Key key);
   /// An upload other than that of `key` is open.
   [[nodiscard]] bool others_open(scenarios::Key key) const;
 
@@ -40,6 +46,7 @@ class Demand {
   const scenarios::Recording& recording_;
   std::uint32_t unit_bytes_;
   std::vector<Holding> holdings_;
+  std::map<scenarios::Key, std::size_t> homes_;  // where there are several disks
 };
 
 /// The acknowledged puts that no lawful eviction before `point` can have taken, ascending.

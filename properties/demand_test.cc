@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "properties/evidence_by_hand.h"
+#include "scenarios/targets/log_geometry.h"
 
 namespace properties {
 namespace {
@@ -36,6 +37,24 @@ TEST(Demand, OnceItExceededOnlyTheLastPutIsSafe) {
   EXPECT_THAT(safe(hand), ElementsAre(c));
   const auto d = hand.put(4, 100);
   EXPECT_THAT(safe(hand), ElementsAre(d));
+}
+
+/// An object has one home: what does not fit one disk is gone from that one alone.
+TEST(Demand, EachDiskIsCountedByItself) {
+  scenarios::TargetConfig two;
+  two.disks = 2;
+  std::array<std::vector<scenarios::Key>, 2> keys;
+  for (scenarios::Key key = 1; keys[0].size() < 3 || keys[1].empty(); ++key) {
+    keys.at(scenarios::disk_of(two, key)).push_back(key);
+  }
+  EvidenceByHand hand("ssd_4k_volatile", 8);
+  hand.recording().config.disks = 2;
+  const auto a = hand.put(keys[0][0], two_units);
+  const auto b = hand.put(keys[0][1], two_units);
+  const auto other = hand.put(keys[1][0], two_units);
+  EXPECT_THAT(safe(hand), ElementsAre(a, b, other));
+  const auto c = hand.put(keys[0][2], two_units);
+  EXPECT_THAT(safe(hand), ElementsAre(other, c));
 }
 
 TEST(Demand, AnOverwriteCountsBothVersionsUntilItIsAcknowledged) {

@@ -60,12 +60,11 @@ TEST(LogDemand, AnOpenUploadCountsAsWrittenLater) {
   EXPECT_FALSE(demand.holds(2));
 }
 
-/// Each stripe comes round by itself: what goes to another one presses nothing out of this.
-TEST(LogDemand, OfSeveralLogsThatOfTheKeyCounts) {
-  scenarios::TargetConfig config = cyclone();
-  config.stripes = config.volumes = 2;
+/// Each stripe, and each disk, comes round by itself: what goes to another one presses nothing out
+/// of this.
+void only_the_log_of_the_key_counts(const scenarios::TargetConfig& config, std::size_t count) {
   const auto logs = scenarios::log_geometry(config).value();
-  ASSERT_EQ(logs.logs, 4U);
+  ASSERT_EQ(logs.logs, count);
   const auto key_of = [&logs](bool same) {
     scenarios::Key key = 1;
     while ((logs.log_of(key) == logs.log_of(0)) != same) {
@@ -113,6 +112,18 @@ TEST(LogDemand, PinnedKeysStayWhileTheLogComesRound) {
   EXPECT_GE(laps_held(1, 20, 30000), 3);
   EXPECT_LT(laps_held(1, 0, 300000), 1) << "more than pins may use";
   EXPECT_LT(laps_held(0, 20, 30000), plain);
+}
+
+TEST(LogDemand, OfSeveralLogsThatOfTheKeyCounts) {
+  scenarios::TargetConfig stripes = cyclone();
+  stripes.stripes = stripes.volumes = 2;
+  only_the_log_of_the_key_counts(stripes, 4);
+  scenarios::TargetConfig disks = cyclone();
+  disks.disks = 2;
+  only_the_log_of_the_key_counts(disks, 2);
+  // Which of a disk's stripes has a key is not known: one of them may have them all.
+  disks.stripes = 2;
+  only_the_log_of_the_key_counts(disks, 2);
 }
 
 TEST(LogDemand, ManySmallDocumentsFillTheDirectoryFirst) {

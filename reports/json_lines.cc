@@ -41,6 +41,8 @@ ordered_json target_json(const scenarios::TargetConfig& config) {
           {"without_gates", config.without_gates},
           {"allocator", config.allocator},
           {"policy", config.policy},
+          {"disks", config.disks},
+          {"ram_cache", config.ram_cache},
           {"slot_bytes", config.slot_bytes},
           {"disk_bytes", config.disk_bytes}};
 }

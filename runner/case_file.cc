@@ -135,8 +135,8 @@ Status check_whole(const std::multiset<std::string>& seen, const CaseFile& file)
     return status;
   }
   const auto profile = faultfs::find_profile(file.profile);
-  const faultfs::DiskSpec disk{scenarios::disk_name(file.config), file.config.disk_bytes};
-  if (auto status = scenarios::check_faults(file.faults, *profile, disk);
+  const auto disks = scenarios::disk_specs(file.config);
+  if (auto status = scenarios::check_faults(file.faults, *profile, disks);
       !status && !file.faults.empty()) {
     return status;
   }

@@ -54,7 +54,13 @@ void add_target_options(CLI::App& app, RunWords& words) {
       "--allocator", config.allocator, "lowest_first, lifo, random (default: each in turn)");
   app.add_option("--policy", config.policy, "whole_entry, newest_complete (default: each in turn)");
   app.add_option("--stripes", config.stripes, "cyclone: of each volume (1)");
-  app.add_option("--volumes", config.volumes, "cyclone: keys by their first digit (1)");
+  app.add_option(
+      "--volumes", config.volumes, "cyclone, or several disks: keys by their first digit (1)");
+  app.add_option(
+      "--disks", config.disks, "engine: a store of volumes over so many disks, each of --disk (1)");
+  app.add_option("--ram-cache",
+                 config.ram_cache,
+                 "engine: a RAM cache before the store, as 32K or 32K,s3fifo (none)");
   app.add_option(
       "--pinned", config.pinned, "cyclone: so many keys outlive the laps of the log (0)");
   app.add_option("--hot",
@@ -62,7 +68,7 @@ void add_target_options(CLI::App& app, RunWords& words) {
                  "cyclone: what is read this near to the cursor does, too; percent of a lap (0)");
   app.add_flag("--shm", config.shared_memory, "cyclone: the directory is kept in shared memory");
   app.add_option("--slot", words.slot, "slot size, e.g. 16K (default: 4K and 16K in turn)");
-  app.add_option("--disk", words.disk, "size of the storage, e.g. 1M");
+  app.add_option("--disk", words.disk, "size of the storage (of each disk), e.g. 1M");
   app.add_option("--program", config.program, "the cache's program, or that of target command");
   app.add_option("--profile", words.options.profile, "device profile (default: each in turn)");
   app.add_option(

@@ -119,6 +119,37 @@ TEST(Cyclone, HardenedHoldsWithPinnedAndHotKeys) {
   EXPECT_GE(summary->states, 4000U);
 }
 
+/// A store of volumes over two disks, behind a RAM cache that is empty after each start.
+TEST(Volumes, HardenedHoldsOnTwoDisksAndASpecimenIsCaught) {
+  for (const auto& [store, gate, states] : {std::tuple{"rock", "", 2000U},
+                                            {"cyclone", "", 2000U},
+                                            {"cyclone", "durable_purge", 8000U}}) {
+    std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
+    CampaignOptions options;
+    options.config.store = store;
+    if (*gate != '\0') {
+      options.config.without_gates = {gate};
+    }
+    options.config.disks = options.config.volumes = 2;
+    options.config.ram_cache = "32K";
+    options.config.disk_bytes = 256 << 10;
+    options.config.slot_bytes = 4096;
+    options.vary_slot = false;
+    options.seed = 0xd15c;
+    options.states_max = states;
+    options.stop_at_first = true;
+    options.shrink = false;
+    options.jobs = 2;
+    options.out = mkdtemp(name.data());
+    Cases cases;
+    const auto summary = run_campaign(options, {&cases});
+    fs::remove_all(options.out);
+    ASSERT_TRUE(summary) << summary.error().message;
+    EXPECT_EQ(cases.kept.empty(), *gate == '\0') << store << " without " << gate;
+    EXPECT_EQ(summary->undecided_states, 0U);
+  }
+}
+
 /// The store in memory alone survives nothing, and says so: it holds what it claims.
 TEST(Cyclone, TheStoreInMemoryHoldsWhatItClaims) {
   CampaignOptions options = campaign(1000);

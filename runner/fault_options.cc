@@ -16,9 +16,9 @@ faultfs::Status read_faults(const std::vector<std::string>& texts, CampaignOptio
   if (faults.empty()) {
     return {};
   }
-  const faultfs::DiskSpec disk{scenarios::disk_name(options.config), options.config.disk_bytes};
+  const auto disks = scenarios::disk_specs(options.config);
   for (const auto& profile : profiles_of(options)) {
-    if (auto status = scenarios::check_faults(faults, profile, disk); !status) {
+    if (auto status = scenarios::check_faults(faults, profile, disks); !status) {
       return faultfs::fail(fmt::format("--fault, on {}: {}", profile.name, status.error().message));
     }
   }

@@ -367,8 +367,11 @@ class Keeper {
     if (!disks) {
       return fail(disks.error().message);
     }
-    if (auto status = disks->at(0).save(keep_.directory / "crash.img"); !status) {
-      return status;
+    for (std::size_t number = 0; number < disks->size(); ++number) {
+      const std::string name = number == 0 ? "crash.img" : fmt::format("crash-{}.img", number + 1);
+      if (auto status = disks->at(number).save(keep_.directory / name); !status) {
+        return status;
+      }
     }
     for (const auto& [name, text] : {std::pair{"plan.txt", to_text(case_.file)},
                                      std::pair{"trace.txt", case_.trace},

@@ -31,7 +31,8 @@ std::vector<fs::path> sorted_entries(const fs::path& directory) {
 /// Another program behind target command is another cache; another build of Squid is Squid.
 bool same_target(const scenarios::TargetConfig& a, const scenarios::TargetConfig& b) {
   return a.target == b.target && a.store == b.store && a.preset == b.preset &&
-         a.without_gates == b.without_gates && (a.target != "command" || a.program == b.program);
+         a.without_gates == b.without_gates && a.disks == b.disks && a.ram_cache == b.ram_cache &&
+         (a.target != "command" || a.program == b.program);
 }
 
 /// A case of a faulty device says nothing about a run without that fault.

@@ -157,6 +157,7 @@ void plan_commands(const CampaignOptions& options,
   generate.traits = traits;
   generate.slot_bytes = plan.config.slot_bytes;
   generate.disk_bytes = plan.config.disk_bytes;
+  generate.disks = plan.config.disks;
   generate.overwrites = options.overwrites;
   generate.turn = plan.index;
   generate.power_cuts = options.explorer != "kills";

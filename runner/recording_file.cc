@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "faultfs/base/check.h"
 #include "faultfs/profile.h"
 #include "scenarios/command.h"
 
@@ -219,8 +220,11 @@ faultfs::Status save_recording(const scenarios::Recording& recording,
   if (auto status = recording.log.save(directory / log_file_name); !status) {
     return status;
   }
-  if (auto status = recording.base.at(0).save(directory / base_file_name); !status) {
-    return status;
+  for (std::size_t number = 0; number < recording.base.size(); ++number) {
+    const std::string more = number == 0 ? "" : fmt::format(".disk-{}", number + 1);
+    if (auto status = recording.base[number].save(directory / (base_file_name + more)); !status) {
+      return status;
+    }
   }
   return write_text(directory / history_file_name, history_text(recording.history));
 }
@@ -232,6 +236,8 @@ faultfs::Status pack_recording(const scenarios::Recording& recording,
   std::filesystem::create_directories(directory, error);
   file.log_file = log_file_name;
   file.history_file = history_file_name;
+  // Only targets whose commands write another log each time are packed; none has several disks.
+  POWERCUT_CHECK(recording.base.size() == 1, "{} disks", recording.base.size());
   const faultfs::Bytes known = bodies_of(recording.history);
   if (auto status = recording.log.save(directory / log_file_name, known); !status) {
     return status;

@@ -58,8 +58,7 @@ faultfs::Result<std::unique_ptr<Stage>> Stage::create(const scenarios::TargetCon
                                                       const StageOptions& options) {
   std::unique_ptr<Stage> stage(new Stage());
   stage->options_ = options;
-  auto device =
-      faultfs::Device::create(profile, {{scenarios::disk_name(config), config.disk_bytes}});
+  auto device = faultfs::Device::create(profile, scenarios::disk_specs(config));
   if (!device) {
     return faultfs::fail(device.error().message);
   }
@@ -71,7 +70,7 @@ faultfs::Result<std::unique_ptr<Stage>> Stage::create(const scenarios::TargetCon
   } else {
     stage->device_->let_time_fly();
   }
-  if (stage->mount_ && options.plain_recovery) {
+  if (stage->mount_ && options.plain_recovery && config.disks == 1) {
     if (auto status = stage->make_plain(config); !status) {
       return faultfs::fail(status.error().message);
     }

@@ -58,8 +58,8 @@ std::string_view why_not_seen(std::string_view gate) {
 /// What histories for the target may hold besides puts, gets and kills: its traits in words. Asked
 /// of the target itself, which is made and never started.
 std::string capabilities(const scenarios::TargetConfig& config) {
-  auto device = faultfs::Device::create(faultfs::all_profiles().front(),
-                                        {{scenarios::disk_name(config), config.disk_bytes}});
+  auto device =
+      faultfs::Device::create(faultfs::all_profiles().front(), scenarios::disk_specs(config));
   if (!device) {
     return {};
   }

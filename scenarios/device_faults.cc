@@ -45,8 +45,8 @@ faultfs::Status power_on_with(faultfs::Device& device,
 
 faultfs::Status check_faults(const Faults& faults,
                              const faultfs::DeviceProfile& profile,
-                             const faultfs::DiskSpec& disk) {
-  auto device = faultfs::Device::create(profile, {disk});
+                             const std::vector<faultfs::DiskSpec>& disks) {
+  auto device = faultfs::Device::create(profile, disks);
   if (!device) {
     return tl::unexpected(device.error());
   }

@@ -25,11 +25,11 @@ enum class FaultsFor {
                                             const Faults& faults,
                                             FaultsFor what);
 
-/// Ok where `faults` can be part of a history on a device with a disk called `disk_name`. Error:
+/// Ok where `faults` can be part of a history on a device with these disks. Error:
 /// names the fault, and what is allowed.
 [[nodiscard]] faultfs::Status check_faults(const Faults& faults,
                                            const faultfs::DeviceProfile& profile,
-                                           const faultfs::DiskSpec& disk);
+                                           const std::vector<faultfs::DiskSpec>& disks);
 
 /// True for a fault that ends the cache's process.
 [[nodiscard]] bool kills(const faultfs::faults::Expression& fault);

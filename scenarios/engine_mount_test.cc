@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <set>
 #include <thread>
 
 #include <fmt/format.h>
@@ -43,8 +44,8 @@ class Scratch {
 };
 
 std::unique_ptr<faultfs::Device> make_device(const TargetConfig& config) {
-  auto device = faultfs::Device::create(*faultfs::find_profile("ssd_4k_volatile"),
-                                        {{disk_name(config), config.disk_bytes}});
+  auto device =
+      faultfs::Device::create(*faultfs::find_profile("ssd_4k_volatile"), disk_specs(config));
   EXPECT_TRUE(device);
   return std::move(*device);
 }
@@ -84,6 +85,50 @@ class EngineOnFuse : public ::testing::Test {
   std::unique_ptr<Rig> rig_;
   std::unique_ptr<Target> target_;
 };
+
+/// Two disks of one volume, of two volumes, and a RAM cache.
+class VolumesOnFuse : public EngineOnFuse {
+ protected:
+  VolumesOnFuse() {
+    config_.disks = 2;
+    config_.disk_bytes = 256 << 10;
+  }
+};
+
+TEST_F(VolumesOnFuse, LogsAreThoseOfTheEngineInMemory) {
+  for (const auto& [store, volumes, ram] :
+       {std::tuple{"rock", 1U, ""}, {"cyclone", 2U, "32K"}, {"rock", 2U, "32K,s3fifo"}}) {
+    config_.store = store;
+    config_.volumes = volumes;
+    config_.ram_cache = ram;
+    config_.slot_bytes = 4096;
+    use(config_);
+    const auto memory_device = make_device(config_);
+    const Rig memory_rig{*memory_device, {}, {}, -1};
+    auto in_memory = make_target(config_, memory_rig);
+    ASSERT_TRUE(in_memory);
+    GenerateOptions options;
+    options.traits = target_->traits();
+    options.slot_bytes = config_.slot_bytes;
+    options.disk_bytes = config_.disk_bytes;
+    options.disks = config_.disks;
+    std::set<faultfs::DiskNumber> written;
+    for (std::uint64_t seed = 0; seed < 6; ++seed) {
+      const auto history = generate(seed, options);
+      const auto fuse = record(*target_, *rig_, config_, seed, history);
+      ASSERT_TRUE(fuse) << fuse.error().message;
+      const auto memory = record(**in_memory, memory_rig, config_, seed, history);
+      ASSERT_TRUE(memory) << memory.error().message;
+      EXPECT_EQ(fuse->trouble, "") << "seed " << seed;
+      EXPECT_TRUE(fuse->log == memory->log) << store << ", seed " << seed;
+      EXPECT_EQ(fuse->readings, memory->readings) << store << ", seed " << seed;
+      for (std::uint32_t number = 1; number <= fuse->log.size(); ++number) {
+        written.insert(fuse->log.entry(number).disk);
+      }
+    }
+    EXPECT_EQ(written.size(), 2U);
+  }
+}
 
 TEST_F(EngineOnFuse, LogsAreThoseOfTheEngineInMemory) {
   for (const char* preset : {"hardened", "squid"}) {

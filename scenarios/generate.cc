@@ -214,7 +214,8 @@ Swarm choose_swarm(const GenerateOptions& options) {
     add_kind(swarm, CommandKind::stop, 2);
     swarm.accidents = chance(1, 2);
   }
-  swarm.keys = fills ? options.keys + unit_count(options) / slots_max : options.keys;
+  swarm.keys =
+      fills ? options.keys + options.disks * unit_count(options) / slots_max : options.keys;
   swarm.keys = between(std::min(2U, swarm.keys), std::max(2U, swarm.keys));
   const std::uint32_t most = std::max(2U, options.commands_max);
   swarm.commands = between(std::min(4U, most), most);
@@ -342,7 +343,7 @@ CommandKind choose_kind(const GenerateOptions& options, const Swarm& swarm, cons
       break;
   }
   // Without overwrites there are no evictions either.
-  const bool full = now.units_used + slots_max + 1 > unit_count(options);
+  const bool full = now.units_used + slots_max + 1 > options.disks * unit_count(options);
   const bool puts =
       kind == CommandKind::put || kind == CommandKind::crowd || kind == CommandKind::begin;
   return puts && full && !options.overwrites ? CommandKind::get : kind;

@@ -14,7 +14,8 @@ namespace scenarios {
 struct GenerateOptions {
   Traits traits;  ///< only what the target can do
   std::uint32_t slot_bytes = 16384;
-  std::uint64_t disk_bytes = 1 << 20;
+  std::uint64_t disk_bytes = 1 << 20;  ///< of each disk: an object lives on one
+  std::uint32_t disks = 1;
   std::uint32_t keys = 6;
   std::uint32_t commands_max = 24;
   bool overwrites = true;  ///< false: every put has a key of its own (the control)

@@ -131,6 +131,10 @@ class CycloneStore final : public Store {
     const Part& part = part_of(key);
     return part.stripe ? part.stripe->reader().get(key, range, reply) : gone();
   }
+  [[nodiscard]] bool still(std::string_view key, std::span<const std::uint64_t> parts) override {
+    const Part& part = part_of(key);
+    return part.stripe && part.stripe->reader().still(key, parts);
+  }
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override {
     Part& part = part_of(key);
     const Status may = may_change(part);

@@ -15,6 +15,12 @@ void clear(GetReply& reply) {
   reply.header.clear();
   reply.body.clear();
   reply.body_bytes = 0;
+  reply.parts.clear();
+}
+
+/// Where a document lies: what `Reader::still` compares.
+std::uint64_t place_of(std::uint64_t data_offset, bool phase) {
+  return data_offset / block_bytes * 2 + (phase ? 1 : 0);
 }
 
 }  // namespace
@@ -52,7 +58,7 @@ std::optional<Found> Reader::judge(const DecodedDocument& decoded,
     gates.refuse(Gate::document_body);
     return std::nullopt;
   }
-  return Found{header, 0, parts.first(header.meta_bytes), parts.subspan(header.meta_bytes)};
+  return Found{header, 0, false, parts.first(header.meta_bytes), parts.subspan(header.meta_bytes)};
 }
 
 /// What a get used and the cursor comes to soon is to be moved.
@@ -83,6 +89,7 @@ Result<std::optional<Found>> Reader::read(const Row& row) {
   auto found = judge(decode_document(bytes), bytes);
   if (found) {
     found->data_offset = row.data_offset();
+    found->phase = row.phase;
   }
   return found;
 }
@@ -199,9 +206,30 @@ Result<bool> Reader::read_fragments(const Key& first_key,
       continue;
     }
     note_hot(**found);
+    reply.parts.push_back(place_of((*found)->data_offset, (*found)->phase));
     const std::uint64_t from = std::max(at, range.offset_bytes);
     const auto part = (*found)->content.subspan(from - at, std::min(at + length, end) - from);
     reply.body.insert(reply.body.end(), part.begin(), part.end());
+  }
+  return true;
+}
+
+bool Reader::still(std::string_view name, std::span<const std::uint64_t> parts) {
+  const auto lies_there = [this](const Key& key, std::uint64_t place, bool head) {
+    core_.directory.candidates(key, log_.window(), rows_);
+    return std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) {
+      return row.head == head && place_of(row.data_offset(), row.phase) == place;
+    });
+  };
+  if (core_.recovering || parts.empty() || !lies_there(key_of(name), parts[0], true)) {
+    return false;
+  }
+  constexpr std::size_t first_fragment = 3;
+  Key key = parts.size() < first_fragment ? Key{} : make_key(parts[1], parts[2]);
+  for (std::size_t n = first_fragment; n < parts.size(); ++n, key = next_fragment(key)) {
+    if (!lies_there(key, parts[n], false)) {
+      return false;
+    }
   }
   return true;
 }
@@ -219,6 +247,7 @@ Status Reader::get(std::string_view name, ByteRange range, GetReply& reply) {
   Result<bool> whole = false;
   if (*head && decode_vector((*head)->meta, vector)) {
     const Found found = **head;
+    reply.parts.push_back(place_of(found.data_offset, found.phase));
     reply.header = vector.header;
     reply.body_bytes = found.header.object_bytes;
     range.offset_bytes = std::min(range.offset_bytes, reply.body_bytes);
@@ -233,6 +262,7 @@ Status Reader::get(std::string_view name, ByteRange range, GetReply& reply) {
       core_.gates.refuse(Gate::document_bounds);
     } else {
       const Key owner = found.header.first_key;
+      reply.parts.insert(reply.parts.end(), {vector.earliest.low(), vector.earliest.high()});
       whole = read_fragments(owner, vector, range, reply);
     }
   }

@@ -14,6 +14,7 @@ namespace engine::cyclone {
 struct Found {
   DocumentHeader header;
   std::uint64_t data_offset = 0;
+  bool phase = false;                        ///< of its row
   std::span<const std::byte> meta, content;  ///< valid until the next read
 };
 
@@ -25,6 +26,9 @@ class Reader {
   /// The newest head of `key` that passes every gate; with `name`, only one that bears it.
   [[nodiscard]] Result<std::optional<Found>> find_head(const Key& key, std::string_view name);
   [[nodiscard]] Status get(std::string_view name, ByteRange range, GetReply& reply);
+  /// As `Store::still`: the rows of head and fragments are as they were, and nothing was written
+  /// over them.
+  [[nodiscard]] bool still(std::string_view name, std::span<const std::uint64_t> parts);
   /// The rows of `key` that point at one of its heads, as their headers on the medium say.
   [[nodiscard]] Status heads_of(const Key& key, std::vector<Row>& into);
   /// The header of the document at `row`; none where it is not whole.

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include "engine/cyclone/store.h"
 #include "engine/memory/ram_cache.h"
 #include "engine/memory/ram_store.h"
 #include "engine/rock/rig_test.h"
@@ -159,6 +160,41 @@ TEST(Differential, FullRockForgetsAndNeverLies) {
       }
     }
   }));
+}
+
+/// Stores that are full all the time: what they give up to make room is not served from memory.
+TEST(Differential, RamCacheServesNothingThatTheStoreGaveUp) {
+  TestDevice rock_disk(rock::reserved_bytes + 40 * 1024);
+  TestDevice cyclone_disk(256 << 10);
+  rock::Config rock;
+  rock.slot_bytes = 1024;
+  cyclone::Config cyclone;
+  cyclone.layout.average_object_bytes = 2048;
+  RamStoreConfig ram;
+  ram.capacity_bytes = 40 * 1024;
+  std::vector<std::unique_ptr<Store>> stores;
+  stores.push_back(std::move(*rock::open_store(rock_disk, rock)));
+  stores.push_back(std::move(*cyclone::open_store(cyclone_disk, cyclone)));
+  stores.push_back(std::move(*open_ram_store(ram)));
+  for (auto& store : stores) {
+    RamCacheConfig config;
+    config.capacity_bytes = 1 << 20;
+    const auto cached = std::move(*make_ram_cache(std::move(store), config));
+    for (bool more = true; more;) {
+      more = *cached->tick();
+    }
+    for (std::uint64_t version = 0; version < 120; ++version) {
+      const std::uint64_t key = mix(7, version) % 40;
+      static_cast<void>(
+          put(*cached, "k" + std::to_string(key), 200 + mix(8, version) % 20000, version));
+      for (int other = 0; other < 40; ++other) {
+        const std::string name = "k" + std::to_string(other);
+        EXPECT_EQ(look(*cached, name, {}).yes, *cached->verify(name)) << name << " " << version;
+      }
+    }
+    EXPECT_GT(cached->stats().counters.at("ram_given_up"), 5U);
+    EXPECT_GT(cached->stats().counters.at("ram_hits"), 100U);
+  }
 }
 
 TEST(Differential, RamCacheChangesNoAnswer) {

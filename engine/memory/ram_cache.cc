@@ -70,6 +70,7 @@ class RamCache final : public Store {
     stats.counters["ram_hits"] = hits_;
     stats.counters["ram_misses"] = misses_;
     stats.counters["ram_evictions"] = evictions_;
+    stats.counters["ram_given_up"] = given_up_;
     stats.counters["ram_bytes"] = policy_->used_bytes();
     stats.counters["ram_bytes_max"] = capacity_bytes_;
     stats.counters["ram_objects"] = copies_.size();
@@ -80,6 +81,7 @@ class RamCache final : public Store {
   struct Copy {
     std::string header;
     std::vector<std::byte> body;
+    std::vector<std::uint64_t> parts;  ///< of the store's, where it lies
   };
 
   void forget(std::string_view key) {
@@ -99,12 +101,12 @@ class RamCache final : public Store {
     return outcome;
   }
   void keep(std::string_view key, const GetReply& reply) {
-    const std::uint64_t size_bytes =
-        copy_overhead_bytes + key.size() + reply.header.size() + reply.body.size();
+    const std::uint64_t size_bytes = copy_overhead_bytes + key.size() + reply.header.size() +
+                                     reply.body.size() + reply.parts.size() * sizeof(std::uint64_t);
     if (reply.body.size() > cutoff_bytes_) {
       return;
     }
-    copies_[std::string(key)] = {reply.header, reply.body};
+    copies_[std::string(key)] = {reply.header, reply.body, reply.parts};
     for (const std::string& gone : policy_->insert(key, size_bytes)) {
       copies_.erase(gone);
       ++evictions_;
@@ -116,12 +118,17 @@ class RamCache final : public Store {
   std::unique_ptr<Policy> policy_;
   std::unordered_map<std::string, Copy> copies_;
   std::unordered_map<UploadId, std::string> uploads_;
-  std::uint64_t hits_ = 0, misses_ = 0, evictions_ = 0;
+  std::uint64_t hits_ = 0, misses_ = 0, evictions_ = 0, given_up_ = 0;
 };
 
 Status RamCache::get(std::string_view key, ByteRange range, GetReply& reply) {
   const auto found = copies_.find(std::string(key));
-  if (found == copies_.end()) {
+  const bool given_up = found != copies_.end() && !store_->still(key, found->second.parts);
+  if (given_up) {
+    ++given_up_;
+    forget(key);
+  }
+  if (given_up || found == copies_.end()) {
     ++misses_;
     Status got = store_->get(key, range, reply);
     if (got && reply.hit && reply.body.size() == reply.body_bytes) {

@@ -14,9 +14,9 @@ struct RamCacheConfig {
 };
 
 /// Keeps whole objects that were read from `store` in memory and answers for it. Every change goes
-/// through it, so a copy is never older than what the store holds; an object that the store evicts
-/// may stay readable here. A hit here says nothing about the bytes on the disk: a harness leaves it
-/// out. Error: names the policy.
+/// through it, and before each hit the store is asked whether it still has that object (`still`): a
+/// copy is never older than what the store holds, and never outlives it. A hit here says nothing
+/// about the bytes on the disk: `verify` reads those. Error: names the policy.
 [[nodiscard]] Result<std::unique_ptr<Store>> make_ram_cache(std::unique_ptr<Store> store,
                                                             const RamCacheConfig& config);
 

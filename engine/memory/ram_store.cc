@@ -37,6 +37,10 @@ class RamStore final : public Store {
   [[nodiscard]] Status commit(UploadId id) override;
   [[nodiscard]] Status abort(UploadId id) override;
   [[nodiscard]] Status get(std::string_view key, ByteRange range, GetReply& reply) override;
+  /// Whoever replaces an object says so; that it went to make room shows here.
+  [[nodiscard]] bool still(std::string_view key, std::span<const std::uint64_t>) override {
+    return index_.contains(std::string(key));
+  }
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override;
   [[nodiscard]] Result<bool> purge(std::string_view key) override;
   [[nodiscard]] Status sync() override { return open(); }

@@ -33,6 +33,7 @@ Status Reader::get(std::string_view key, ByteRange range, GetReply& reply) {
     entry.verified = true;
     ++core_.counters.hits;
     reply.hit = true;
+    reply.parts.assign({entry.write.order, entry.write.nonce});
     return {};
   }
   clear(reply);

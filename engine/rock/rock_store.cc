@@ -91,6 +91,11 @@ Status RockStore::get(std::string_view key, ByteRange range, GetReply& reply) {
   return reader_.get(key, range, reply);
 }
 
+bool RockStore::still(std::string_view key, std::span<const std::uint64_t> parts) {
+  const auto number = closed_ ? std::nullopt : core_.find_readable(key_digest(key));
+  return number && parts.size() == 2 && core_.entries[*number].write == WriteId{parts[0], parts[1]};
+}
+
 Result<bool> RockStore::update_header(std::string_view key, std::string_view header) {
   const Status may = may_change();
   return may ? updater_.update(key, header) : tl::unexpected(may.error());

@@ -25,6 +25,7 @@ class RockStore final : public Store {
   [[nodiscard]] Status commit(UploadId upload) override;
   [[nodiscard]] Status abort(UploadId upload) override;
   [[nodiscard]] Status get(std::string_view key, ByteRange range, GetReply& reply) override;
+  [[nodiscard]] bool still(std::string_view key, std::span<const std::uint64_t> parts) override;
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override;
   [[nodiscard]] Result<bool> purge(std::string_view key) override;
   [[nodiscard]] Status sync() override;

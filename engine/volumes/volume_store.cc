@@ -70,6 +70,10 @@ class VolumeStore final : public Store {
     reply = GetReply{};
     return {};
   }
+  [[nodiscard]] bool still(std::string_view key, std::span<const std::uint64_t> parts) override {
+    const Part& part = parts_[home_of(key)];
+    return part.store && part.store->still(part.key_prefix + std::string(key), parts);
+  }
   [[nodiscard]] Result<bool> verify(std::string_view key) override {
     const Part& part = parts_[home_of(key)];
     return part.store ? part.store->verify(part.key_prefix + std::string(key))

@@ -8,6 +8,8 @@
 
 #include "engine/cyclone/config.h"
 #include "engine/rock/config.h"
+#include "engine/service/disk_words.h"
+#include "engine/volumes/label.h"
 #include "faultfs/base/bytes.h"
 #include "scenarios/targets/log_geometry.h"
 
@@ -18,7 +20,7 @@ namespace {
 using faultfs::fail;
 using faultfs::size_text;
 
-constexpr std::array<std::string_view, 14> line_words = {"target",
+constexpr std::array<std::string_view, 16> line_words = {"target",
                                                          "store",
                                                          "preset",
                                                          "without-gate",
@@ -29,6 +31,8 @@ constexpr std::array<std::string_view, 14> line_words = {"target",
                                                          "volumes",
                                                          "pinned",
                                                          "hot",
+                                                         "disks",
+                                                         "ram-cache",
                                                          "slot",
                                                          "disk",
                                                          "program"};
@@ -41,6 +45,7 @@ constexpr std::uint32_t slot_bytes_min = 1024, slot_bytes_max = 1U << 20U;
 constexpr std::uint64_t slots_min = 4;
 constexpr std::uint32_t cyclone_stripes_max = 64;
 constexpr std::uint32_t pinned_max = 1000, hot_percent_max = 50;
+constexpr std::uint32_t engine_disks_max = 8;
 constexpr std::uint64_t traffic_server_disk_bytes_min = 16 << 20;  // two of its largest writes
 constexpr std::uint64_t nginx_disk_bytes_min = 16 << 20;           // an ext4 with a journal
 
@@ -89,6 +94,30 @@ faultfs::Status check_cyclone(const TargetConfig& config) {
     return fail("allocator and policy are for store rock; a cyclone writes where its cursor is");
   }
   return check_log(config);
+}
+
+/// What is before and below the stores.
+faultfs::Status check_around(const TargetConfig& config) {
+  const bool stored = config.target == "engine" && config.store != "memory";
+  if ((config.disks != 1 || !config.ram_cache.empty()) && !stored) {
+    return fail("disks and ram-cache are for target engine with a store on a disk");
+  }
+  if (config.disks == 0 || config.disks > engine_disks_max) {
+    return fail(
+        fmt::format("disks {} is not allowed; allowed: 1 to {}", config.disks, engine_disks_max));
+  }
+  if (config.disks > 1 && config.volumes > config.disks) {
+    return fail(
+        fmt::format("volumes {} need a disk each, and there are {}", config.volumes, config.disks));
+  }
+  if (config.disks > 1 && config.shared_memory) {
+    return fail("shared memory is for one disk: the harness keeps one directory there");
+  }
+  if (!config.ram_cache.empty()) {
+    const auto ram = engine::service::parse_ram_cache(config.ram_cache);
+    return ram ? faultfs::Status{} : fail(ram.error().message);
+  }
+  return {};
 }
 
 faultfs::Status check_engine(const TargetConfig& config) {
@@ -144,6 +173,11 @@ faultfs::Status check_foreign(const TargetConfig& config) {
   return {};
 }
 
+/// What the label of a volume takes of each disk.
+std::uint64_t label_bytes(const TargetConfig& config) {
+  return config.disks > 1 ? engine::volumes::label_bytes : 0;
+}
+
 faultfs::Status check_sizes(const TargetConfig& config) {
   if (config.disk_bytes > disk_bytes_max) {
     return fail(fmt::format("disk {} is too large; allowed: up to {}",
@@ -157,7 +191,8 @@ faultfs::Status check_sizes(const TargetConfig& config) {
                             size_text(slot_bytes_min),
                             size_text(slot_bytes_max)));
   }
-  const std::uint64_t disk_bytes_min = header_bytes + slots_min * config.slot_bytes;
+  const std::uint64_t disk_bytes_min =
+      label_bytes(config) + header_bytes + slots_min * config.slot_bytes;
   if (config.disk_bytes % 4096 != 0 || config.disk_bytes < disk_bytes_min) {
     return fail(
         fmt::format("disk {} is not allowed; allowed with slots of {}: a multiple of 4K, from {}",
@@ -194,10 +229,12 @@ faultfs::Status read_word(std::string_view name, std::string_view word, TargetCo
     config.shared_memory = word == "on";
     return one_of("shared-memory", word, {"on", "off"});
   }
-  if (name == "stripes" || name == "volumes") {
+  if (name == "stripes" || name == "volumes" || name == "disks") {
     std::uint64_t count = 0;
     const faultfs::Status status = read_bytes(word, cyclone_stripes_max, count);
-    (name == "stripes" ? config.stripes : config.volumes) = static_cast<std::uint32_t>(count);
+    (name == "stripes"   ? config.stripes
+     : name == "volumes" ? config.volumes
+                         : config.disks) = static_cast<std::uint32_t>(count);
     return status;
   }
   if (name == "pinned" || name == "hot") {
@@ -211,12 +248,13 @@ faultfs::Status read_word(std::string_view name, std::string_view word, TargetCo
     config.without_gates.emplace_back(word);
     return {};
   }
-  const std::array<std::pair<std::string_view, std::string*>, 5> texts = {
+  const std::array<std::pair<std::string_view, std::string*>, 6> texts = {
       {{"target", &config.target},
        {"store", &config.store},
        {"preset", &config.preset},
        {"allocator", &config.allocator},
-       {"policy", &config.policy}}};
+       {"policy", &config.policy},
+       {"ram-cache", &config.ram_cache}}};
   for (const auto& [text_name, text] : texts) {
     if (text_name == name) {
       *text = word;
@@ -257,6 +295,8 @@ std::string to_text(const TargetConfig& config) {
   add("volumes", config.volumes, plain.volumes);
   add("pinned", config.pinned, plain.pinned);
   add("hot", config.hot_percent, plain.hot_percent);
+  add("disks", config.disks, plain.disks);
+  add("ram-cache", config.ram_cache, plain.ram_cache);
   add("slot", size_text(config.slot_bytes), size_text(plain.slot_bytes));
   add("disk", size_text(config.disk_bytes), size_text(plain.disk_bytes));
   add("program", config.program, plain.program);
@@ -293,6 +333,14 @@ std::string disk_name(const TargetConfig& config) {
   return config.target == "squid" ? "rock" : "disk";
 }
 
+std::vector<faultfs::DiskSpec> disk_specs(const TargetConfig& config) {
+  std::vector<faultfs::DiskSpec> specs = {{disk_name(config), config.disk_bytes}};
+  for (std::uint32_t number = 1; number < config.disks; ++number) {
+    specs.push_back({fmt::format("{}-{}", disk_name(config), number + 1), config.disk_bytes});
+  }
+  return specs;
+}
+
 std::uint64_t default_disk_bytes(std::string_view target) {
   constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20U;
   if (target == "trafficserver" || target == "nginx") {
@@ -310,9 +358,9 @@ std::uint32_t default_slot_bytes(std::string_view target) {
 
 Geometry geometry(const TargetConfig& config, std::uint32_t unit_bytes) {
   const std::uint32_t unit = unit_bytes == 0 ? config.slot_bytes : unit_bytes;
-  const std::uint64_t room =
-      config.disk_bytes > header_bytes ? config.disk_bytes - header_bytes : 0;
-  return {static_cast<std::uint32_t>(room / unit),
+  const std::uint64_t taken = label_bytes(config) + header_bytes;
+  const std::uint64_t room = config.disk_bytes > taken ? config.disk_bytes - taken : 0;
+  return {static_cast<std::uint32_t>(room / unit) * config.disks,
           unit,
           config.target == "engine" ? engine_slot_overhead : squid_slot_overhead};
 }
@@ -328,8 +376,14 @@ faultfs::Status check(const TargetConfig& config) {
         "shared memory is for target engine with store cyclone, and for trafficserver from 10.2 "
         "on");
   }
-  if ((config.stripes != 1 || config.volumes != 1) && !cyclone) {
-    return fail("stripes and volumes are for target engine with store cyclone");
+  if (config.volumes == 0 || config.stripes == 0) {
+    return fail("stripes and volumes are counted from 1");
+  }
+  if ((config.stripes != 1 || (config.volumes != 1 && config.disks == 1)) && !cyclone) {
+    return fail("stripes, and volumes on one disk, are for target engine with store cyclone");
+  }
+  if (const faultfs::Status around = check_around(config); !around) {
+    return around;
   }
   if ((config.pinned != 0 || config.hot_percent != 0) && !cyclone) {
     return fail("pinned and hot keys are for target engine with store cyclone");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "faultfs/base/result.h"
+#include "faultfs/device.h"
 
 namespace scenarios {
 
@@ -24,23 +25,27 @@ struct TargetConfig {
   std::uint32_t volumes = 1;   ///< cyclone: equal ones; keys live where their first digit says
   std::uint32_t pinned = 0;    ///< cyclone: so many keys stay while the log comes round: k0, k1 …
   std::uint32_t hot_percent = 0;  ///< cyclone: what a get hits this near to the cursor stays, too
+  /// Several: a store of volumes over disks that are alike; each carries the tag of a volume, and
+  /// stripes are those of each disk.
+  std::uint32_t disks = 1;
+  std::string ram_cache;  ///< "32K", "32K,s3fifo": a RAM cache before the store; empty: none
   std::uint32_t slot_bytes = 16384;
-  std::uint64_t disk_bytes = 1 << 20;
+  std::uint64_t disk_bytes = 1 << 20;  ///< of each disk
   std::string program;  ///< path of the program; empty: found beside powercut or in PATH
 
   [[nodiscard]] bool operator==(const TargetConfig&) const = default;
 };
 
 /// Lines `target engine`, `store rock`, `preset …`, `without-gate …`, `allocator …`, `policy …`,
-/// `shared-memory on`, `stripes …`, `volumes …`, `pinned …`, `hot …`, `slot …`, `disk …`, `program
-/// …`; only those that differ from the default, `target` always.
+/// `shared-memory on`, `stripes …`, `volumes …`, `pinned …`, `hot …`, `disks …`, `ram-cache …`,
+/// `slot …`, `disk …`, `program …`; only those that differ from the default, `target` always.
 [[nodiscard]] std::string to_text(const TargetConfig& config);
 /// True when the first word of `line` is one of those.
 [[nodiscard]] bool is_config_line(std::string_view line);
 [[nodiscard]] faultfs::Status parse_config_line(std::string_view line, TargetConfig& config);
 /// How the target lays its storage out.
 struct Geometry {
-  std::uint32_t units = 0;          ///< allocation units (slots); 0: unknown
+  std::uint32_t units = 0;          ///< allocation units (slots) of all disks; 0: unknown
   std::uint32_t unit_bytes = 0;     ///< of one of them
   std::uint32_t unit_overhead = 0;  ///< bytes at the start of each that hold no payload
 };
@@ -48,6 +53,12 @@ struct Geometry {
 [[nodiscard]] Geometry geometry(const TargetConfig& config, std::uint32_t unit_bytes = 0);
 /// The file name of disk 0 for this target ("disk", squid: "rock").
 [[nodiscard]] std::string disk_name(const TargetConfig& config);
+/// All disks of this target: the first as `disk_name` says, then "disk-2", "disk-3" …
+[[nodiscard]] std::vector<faultfs::DiskSpec> disk_specs(const TargetConfig& config);
+/// The volume whose tag disk number `disk` carries, where there are several.
+[[nodiscard]] inline std::uint32_t volume_of_disk(const TargetConfig& config, std::uint32_t disk) {
+  return 1 + disk % config.volumes;
+}
 
 /// The storage a target is given when nobody says: small, so that a crash state is cheap.
 [[nodiscard]] std::uint64_t default_disk_bytes(std::string_view target);

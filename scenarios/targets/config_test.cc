@@ -55,6 +55,8 @@ RC_GTEST_PROP(TargetConfig, ParsesBack, ()) {
   config.without_gates = *rc::gen::container<std::vector<std::string>>(
       rc::gen::element<std::string>("owner_check", "write_id", "db_header"));
   config.allocator = *rc::gen::element<std::string>("", "lifo", "random");
+  config.disks = *rc::gen::inRange<std::uint32_t>(1, 9);
+  config.ram_cache = *rc::gen::element<std::string>("", "32K", "1M,s3fifo");
   config.policy = *rc::gen::element<std::string>("", "newest_complete");
   config.slot_bytes = *rc::gen::inRange<std::uint32_t>(1, 1U << 20U);
   config.disk_bytes = *rc::gen::inRange<std::uint64_t>(1, 1U << 30U);
@@ -99,6 +101,36 @@ TEST(TargetConfig, RefusesSizesThatDoNotFit) {
   EXPECT_EQ(refusal(config), "accepted");
   config.disk_bytes = 81921;
   EXPECT_THAT(refusal(config), HasSubstr("multiple of 4K"));
+}
+
+TEST(TargetConfig, SeveralDisksAndARamCacheAreForStoresOnADisk) {
+  TargetConfig config;
+  config.disks = 2;
+  config.volumes = 2;
+  config.ram_cache = "32K,s3fifo";
+  EXPECT_EQ(refusal(config), "accepted");
+  EXPECT_EQ(disk_specs(config)[1].name, "disk-2");
+  EXPECT_EQ(geometry(config).units, 2 * 62U);
+  config.ram_cache = "much";
+  EXPECT_THAT(refusal(config), HasSubstr("'much'"));
+  config.ram_cache = "";
+  config.disks = 9;
+  EXPECT_THAT(refusal(config), HasSubstr("allowed: 1 to 8"));
+  config.disks = 2;
+  config.volumes = 3;
+  EXPECT_THAT(refusal(config), HasSubstr("volumes 3 need a disk each"));
+  config.volumes = 1;
+  config.disk_bytes = 81920;
+  EXPECT_THAT(refusal(config), HasSubstr("from 96K"));
+  config = {};
+  config.store = "memory";
+  config.ram_cache = "32K";
+  EXPECT_THAT(refusal(config), HasSubstr("store on a disk"));
+  config = {};
+  config.store = "cyclone";
+  config.disks = 2;
+  config.shared_memory = true;
+  EXPECT_THAT(refusal(config), HasSubstr("for one disk"));
 }
 
 TEST(TargetConfig, SquidTakesNoEngineWords) {

@@ -9,6 +9,7 @@
 
 #include "engine/cyclone/division.h"
 #include "engine/store.h"
+#include "engine/volumes/homes.h"
 #include "scenarios/targets/shared_memory.h"
 #include "scenarios/targets/target.h"
 
@@ -84,6 +85,28 @@ class EngineHome {
   }
   division.hosting = engine::volumes::Hosting::parse(rules).value_or(division.hosting);
   return division;
+}
+
+/// Of each of several disks: what is behind its label. Their volumes are not the span's.
+[[nodiscard]] inline engine::cyclone::Division division_of_disk(const TargetConfig& config) {
+  if (config.disks == 1) {
+    return cyclone_division(config);
+  }
+  engine::cyclone::Division division;
+  division.stripes = config.stripes;
+  return division;
+}
+
+/// Which disk a key lives on, where there are several.
+[[nodiscard]] inline engine::volumes::Homes disk_homes(const TargetConfig& config) {
+  std::vector<engine::volumes::DiskFacts> disks;
+  for (const faultfs::DiskSpec& disk : disk_specs(config)) {
+    const auto number = static_cast<std::uint32_t>(disks.size());
+    disks.push_back({disk.name,
+                     static_cast<engine::volumes::VolumeTag>(volume_of_disk(config, number)),
+                     disk.size_bytes});
+  }
+  return {disks, cyclone_division(config).hosting};
 }
 
 /// Slots per slice of a rebuild: few, so that a rebuild in slices has many places to be at.

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include "engine/cyclone/store.h"
+#include "engine/memory/ram_cache.h"
 #include "engine/memory/ram_store.h"
 #include "engine/rock/store.h"
+#include "engine/service/options.h"
+#include "engine/volumes/volume_store.h"
 #include "faultfs/base/check.h"
 #include "scenarios/targets/engine_home.h"
 
@@ -12,37 +15,40 @@ namespace scenarios {
 
 namespace {
 
-/// The rig's disk 0 as the engine sees a device, through a handle of the current power-on.
+/// One of the rig's disks as the engine sees a device, through a handle of the current power-on.
 class Disk : public engine::block::Device {
  public:
   /// `ground`: says when the process is over; may be null.
-  Disk(faultfs::Device& device, const SharedGround* ground)
+  Disk(faultfs::Device& device, faultfs::DiskNumber number, const SharedGround* ground)
       : device_(device),
+        number_(number),
         ground_(ground),
         generation_(device.generation()),
-        size_bytes_(device.disks().at(0).size_bytes) {}
+        size_bytes_(device.disks().at(number).size_bytes) {}
 
   [[nodiscard]] std::uint64_t size_bytes() const override { return size_bytes_; }
   engine::Status read(std::uint64_t offset_bytes, std::span<std::byte> into) override {
-    return over() ? gone() : status(device_.read(generation_, 0, offset_bytes, into), "read");
+    return over() ? gone() : status(device_.read(generation_, number_, offset_bytes, into), "read");
   }
   [[nodiscard]] std::uint64_t blank_until(std::uint64_t offset_bytes) override {
     std::uint64_t until = offset_bytes;
-    return device_.blank_until(generation_, 0, offset_bytes, until) == 0 ? until : offset_bytes;
+    return device_.blank_until(generation_, number_, offset_bytes, until) == 0 ? until
+                                                                               : offset_bytes;
   }
   engine::Status write(std::uint64_t offset_bytes,
                        std::span<const std::byte> from,
                        engine::block::WriteMode mode) override {
     const bool fua = mode == engine::block::WriteMode::durable;
     return over() ? gone()
-                  : status(device_.write(generation_, 0, offset_bytes, from, fua), "write");
+                  : status(device_.write(generation_, number_, offset_bytes, from, fua), "write");
   }
   engine::Status flush() override {
-    return over() ? gone() : status(device_.flush(generation_, 0), "flush");
+    return over() ? gone() : status(device_.flush(generation_, number_), "flush");
   }
   engine::Status discard(std::uint64_t offset_bytes, std::uint64_t size_bytes) override {
-    return over() ? gone()
-                  : status(device_.discard(generation_, 0, offset_bytes, size_bytes), "discard");
+    return over()
+               ? gone()
+               : status(device_.discard(generation_, number_, offset_bytes, size_bytes), "discard");
   }
 
  private:
@@ -62,6 +68,7 @@ class Disk : public engine::block::Device {
   }
 
   faultfs::Device& device_;
+  faultfs::DiskNumber number_;
   const SharedGround* ground_;
   std::uint64_t generation_;
   std::uint64_t size_bytes_;
@@ -106,7 +113,7 @@ engine::cyclone::Config cyclone_config(const TargetConfig& config,
   POWERCUT_CHECK(preset.has_value(), "preset {}", config.preset);
   engine::cyclone::Config cyclone = *preset;
   cyclone.layout = cyclone_layout(slot_bytes);
-  cyclone.division = cyclone_division(config);
+  cyclone.division = division_of_disk(config);
   cyclone.pins = cyclone_pins(config);
   cyclone.hit_evacuate_percent = config.hot_percent;
   cyclone.recovery_slice_bytes = slot_bytes;
@@ -127,9 +134,30 @@ class MemoryHome : public EngineHome {
   }
 
   faultfs::Result<OpenedStore> open(std::uint64_t seed, std::uint32_t slot_bytes) override {
-    disk_.emplace(rig_.device, shared());
+    disks_.clear();
+    for (std::size_t number = 0; number < rig_.device.disks().size(); ++number) {
+      disks_.push_back(
+          std::make_unique<Disk>(rig_.device, static_cast<faultfs::DiskNumber>(number), shared()));
+    }
+    auto store = disks_.size() > 1 ? open_volumes(seed, slot_bytes)
+                                   : open_on(*disks_.front(), seed, slot_bytes);
+    if (store && !config_.ram_cache.empty()) {
+      const auto ram = engine::service::parse_ram_cache(config_.ram_cache);
+      POWERCUT_CHECK(ram.has_value(), "ram-cache {}", config_.ram_cache);
+      return engine::memory::make_ram_cache(std::move(*store), *ram);
+    }
+    return store;
+  }
+  bool wait_for_end() override { return true; }
+  void kill() override { disks_.clear(); }
+  std::optional<Death> death() override { return std::nullopt; }
+  std::string log_text() override { return log_; }
+  SharedGround* shared() override { return ground_ ? &*ground_ : nullptr; }
+
+ private:
+  OpenedStore open_on(engine::block::Device& device, std::uint64_t seed, std::uint32_t slot_bytes) {
     if (config_.store == "cyclone") {
-      return open_cyclone(cyclone_config(config_, seed, slot_bytes));
+      return open_cyclone(device, cyclone_config(config_, seed, slot_bytes));
     }
     if (config_.store == "memory") {
       return engine::memory::open_ram_store({});
@@ -137,16 +165,34 @@ class MemoryHome : public EngineHome {
     engine::rock::Config rock = rock_config(config_);
     rock.seed = seed;
     rock.slot_bytes = slot_bytes;
-    return engine::rock::open_store(*disk_, rock);
+    return engine::rock::open_store(device, rock);
   }
-  bool wait_for_end() override { return true; }
-  void kill() override { disk_.reset(); }
-  std::optional<Death> death() override { return std::nullopt; }
-  std::string log_text() override { return log_; }
-  SharedGround* shared() override { return ground_ ? &*ground_ : nullptr; }
 
- private:
-  OpenedStore open_cyclone(const engine::cyclone::Config& config) {
+  /// As `cache-engine serve` does it, so that both write the same bytes.
+  OpenedStore open_volumes(std::uint64_t seed, std::uint32_t slot_bytes) {
+    std::vector<engine::volumes::TaggedDisk> tagged;
+    for (const faultfs::DiskSpec& spec : rig_.device.disks()) {
+      engine::volumes::TaggedDisk disk;
+      disk.name = spec.name;
+      disk.device = disks_[tagged.size()].get();
+      disk.tag = static_cast<engine::volumes::VolumeTag>(
+          volume_of_disk(config_, static_cast<std::uint32_t>(tagged.size())));
+      disk.share_bytes = spec.size_bytes;
+      tagged.push_back(std::move(disk));
+    }
+    engine::volumes::VolumeConfig volumes;
+    volumes.hosting = cyclone_division(config_).hosting;
+    volumes.store_facts = engine::service::store_facts(config_.store);
+    volumes.seed = seed;
+    return engine::volumes::open_volumes(
+        tagged,
+        volumes,
+        [&](const auto& /*disk*/, engine::block::Device& part, std::uint64_t own_seed) {
+          return open_on(part, own_seed, slot_bytes);
+        });
+  }
+
+  OpenedStore open_cyclone(engine::block::Device& device, const engine::cyclone::Config& config) {
     engine::cyclone::SharedDirectory shared;
     if (ground_) {
       shared.memory = &memory_;
@@ -155,12 +201,12 @@ class MemoryHome : public EngineHome {
       log_.clear();
       shared.log = [this](std::string_view line) { log_.append(line).append("\n"); };
     }
-    return engine::cyclone::open_store(*disk_, config, shared);
+    return engine::cyclone::open_store(device, config, shared);
   }
 
   TargetConfig config_;
   Rig rig_;
-  std::optional<Disk> disk_;
+  std::vector<std::unique_ptr<Disk>> disks_;
   engine::restart::ProcessMemory memory_;
   std::optional<SharedGround> ground_;
   std::string log_;

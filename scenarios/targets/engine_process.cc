@@ -25,6 +25,13 @@ constexpr int answer_seconds_max = 20;
 constexpr int socket_in_child = 3;
 constexpr std::size_t log_tail_bytes = 4096;
 
+void add_hosting(const engine::volumes::Hosting& hosting, std::vector<std::string>& arguments) {
+  std::istringstream rules(hosting.to_text());
+  for (std::string rule; std::getline(rules, rule);) {
+    arguments.insert(arguments.end(), {"--hosting", rule});
+  }
+}
+
 /// All that decides where an object lives and in which order stripes are written.
 void add_division(const engine::cyclone::Division& division, std::vector<std::string>& arguments) {
   arguments.insert(arguments.end(),
@@ -37,22 +44,36 @@ void add_division(const engine::cyclone::Division& division, std::vector<std::st
     volumes += fmt::format("{}{}:{}", volumes.empty() ? "" : ",", share.tag, share.weight);
   }
   arguments.insert(arguments.end(), {"--volumes", volumes});
-  std::istringstream rules(division.hosting.to_text());
-  for (std::string rule; std::getline(rules, rule);) {
-    arguments.insert(arguments.end(), {"--hosting", rule});
+  add_hosting(division.hosting, arguments);
+}
+
+void add_disks(const TargetConfig& config,
+               const std::filesystem::path& directory,
+               std::vector<std::string>& arguments) {
+  if (config.disks == 1) {
+    arguments.insert(arguments.end(), {"--disk", (directory / disk_name(config)).string()});
+    return;
   }
+  std::uint32_t number = 0;
+  for (const faultfs::DiskSpec& disk : disk_specs(config)) {
+    arguments.insert(arguments.end(),
+                     {"--disk",
+                      fmt::format("{}:volume={},id={}",
+                                  (directory / disk.name).string(),
+                                  volume_of_disk(config, number++),
+                                  disk.name)});
+  }
+  add_hosting(cyclone_division(config).hosting, arguments);
 }
 
 std::vector<std::string> serve_arguments(const TargetConfig& config,
-                                         const std::filesystem::path& disk,
+                                         const std::filesystem::path& directory,
                                          std::uint64_t seed,
                                          std::uint32_t slot_bytes,
                                          bool reopens,
                                          bool forks,
                                          const SharedGround* shared) {
   std::vector<std::string> arguments = {"serve",
-                                        "--disk",
-                                        disk.string(),
                                         "--store",
                                         config.store,
                                         "--preset",
@@ -78,12 +99,14 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
     arguments.emplace_back("--forks");
   }
   if (config.store == "cyclone") {
-    add_division(cyclone_division(config), arguments);
+    add_division(division_of_disk(config), arguments);
     for (const std::string& pin : cyclone_pins(config)) {
       add("--pin", pin);
     }
     add("--hit-evacuate-percent", std::to_string(config.hot_percent));
   }
+  add_disks(config, directory, arguments);
+  add("--ram-cache", config.ram_cache);
   for (const std::string& gate : config.without_gates) {
     add("--without-gate", gate);
   }
@@ -251,7 +274,7 @@ faultfs::Result<std::unique_ptr<Child>> ProcessHome::execute(std::uint64_t seed,
   ChildOptions options;
   options.program = program_;
   options.arguments = serve_arguments(config_,
-                                      rig_.disk_dir / disk_name(config_),
+                                      rig_.disk_dir,
                                       seed,
                                       slot_bytes,
                                       rig_.persistent_engine,

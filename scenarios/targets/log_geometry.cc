@@ -4,6 +4,7 @@
 
 #include "engine/cyclone/directory.h"
 #include "engine/cyclone/document.h"
+#include "engine/volumes/label.h"
 #include "scenarios/targets/engine_home.h"
 
 namespace scenarios {
@@ -12,14 +13,23 @@ namespace {
 
 engine::Result<std::vector<engine::cyclone::StripePlace>> stripes_of(const TargetConfig& config,
                                                                      std::uint32_t slot_bytes) {
-  return engine::cyclone::divide(
-      config.disk_bytes, cyclone_layout(slot_bytes), cyclone_division(config));
+  const std::uint64_t label_bytes = config.disks > 1 ? engine::volumes::label_bytes : 0;
+  return engine::cyclone::divide(config.disk_bytes - std::min(config.disk_bytes, label_bytes),
+                                 cyclone_layout(slot_bytes),
+                                 division_of_disk(config));
 }
 
 }  // namespace
 
 std::size_t LogGeometry::log_of(Key key) const {
+  if (homes) {
+    return homes->home_of(key_name(key));
+  }
   return placement ? placement->stripe_of(key_name(key)) : 0;
+}
+
+std::size_t disk_of(const TargetConfig& config, Key key) {
+  return config.disks > 1 ? disk_homes(config).home_of(key_name(key)) : 0;
 }
 
 std::optional<LogGeometry> log_geometry(const TargetConfig& config, std::uint32_t unit_bytes) {
@@ -43,7 +53,10 @@ std::optional<LogGeometry> log_geometry(const TargetConfig& config, std::uint32_
     log.rows = std::min(log.rows, rows);
   }
   log.logs = places->size();
-  if (log.logs > 1) {
+  if (config.disks > 1) {
+    log.logs = config.disks;
+    log.homes = std::make_shared<engine::volumes::Homes>(disk_homes(config));
+  } else if (log.logs > 1) {
     log.placement = std::make_shared<engine::cyclone::Placement>(*places, cyclone_division(config));
   }
   return log;

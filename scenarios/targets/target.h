@@ -18,7 +18,7 @@ namespace scenarios {
 
 /// What a target runs on. The target keeps the reference; everything outlives it.
 struct Rig {
-  faultfs::Device& device;  ///< its disk 0 is the target's storage, named `disk_name(config)`
+  faultfs::Device& device;  ///< its disks are the target's storage, as `disk_specs(config)` says
   std::filesystem::path disk_dir;  ///< where the disks appear as files; empty: memory device only
   std::filesystem::path work_dir;  ///< private scratch for configuration, logs, sockets
   int pin_cpu = -1;                ///< CPU for child processes; -1: not pinned
