@@ -89,12 +89,8 @@ class Campaign {
     if (config.target == "engine") {
       text += fmt::format(" {} {}", config.store, config.preset);
     }
-    if (config.disks > 1) {
-      text += fmt::format(" on {} disks", config.disks);
-    }
-    if (!config.ram_cache.empty()) {
-      text += fmt::format(" behind {} of RAM", config.ram_cache);
-    }
+    text += config.disks == 1 ? "" : fmt::format(" on {} disks", config.disks);
+    text += config.ram_cache.empty() ? "" : fmt::format(" behind {} of RAM", config.ram_cache);
     if (!config.without_gates.empty()) {
       text += fmt::format(" without {}", fmt::join(config.without_gates, ", "));
     }

@@ -30,6 +30,9 @@ class Device {
   /// True where several threads may make requests at the same time.
   [[nodiscard]] virtual bool takes_many() const { return false; }
 
+  /// Writes must be of whole blocks of so many bytes, at multiples of it; 1: anything goes.
+  [[nodiscard]] virtual std::uint32_t write_block_bytes() const { return 1; }
+
   // What reading costs, for whoever reads much in order. A device that says nothing is right, too.
   /// Everything in [offset, result) is known to read as zeros without reading it (a hole of a
   /// sparse file); the offset itself where nothing is known.

@@ -160,6 +160,7 @@ class DirectDevice final : public Device {
   [[nodiscard]] std::uint64_t blank_until(std::uint64_t offset_bytes) override {
     return below_->blank_until(offset_bytes);
   }
+  [[nodiscard]] std::uint32_t write_block_bytes() const override { return block_bytes_; }
   [[nodiscard]] Status read(std::uint64_t offset_bytes, std::span<std::byte> into) override {
     if (aligned(offset_bytes, into)) {
       return below_->read(offset_bytes, into);
@@ -230,6 +231,11 @@ std::uint32_t direct_block(int descriptor) {
   return 0;
 }
 
+bool is_block_device(const std::filesystem::path& file) {
+  struct stat facts = {};
+  return ::stat(file.c_str(), &facts) == 0 && S_ISBLK(facts.st_mode);
+}
+
 Result<std::uint64_t> disk_size(int descriptor, const std::filesystem::path& file) {
   struct stat facts = {};
   if (::fstat(descriptor, &facts) != 0) {
@@ -253,8 +259,15 @@ Result<std::unique_ptr<Device>> open_file_device(const std::filesystem::path& fi
                                                  Transfer transfer) {
   const bool writable = mode == OpenMode::read_write;
   const bool direct = transfer == Transfer::direct;
-  const int descriptor = ::open(
-      file.c_str(), (writable ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT | O_DSYNC : 0) | O_CLOEXEC);
+  const int descriptor = ::open(file.c_str(),
+                                (writable ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT | O_DSYNC : 0) |
+                                    (writable && is_block_device(file) ? O_EXCL : 0) | O_CLOEXEC);
+  if (descriptor < 0 && errno == EBUSY) {
+    return fail(Trouble::busy,
+                fmt::format("{} is in use: something is mounted from it, or another program has it "
+                            "for itself",
+                            file.string()));
+  }
   if (descriptor < 0) {
     return fail(
         Trouble::device,
@@ -278,6 +291,14 @@ Result<std::unique_ptr<Device>> open_file_device(const std::filesystem::path& fi
   const std::uint32_t block_bytes = direct_block(descriptor);
   if (block_bytes == 0) {
     return fail(Trouble::device, fmt::format("{} takes no direct I/O", file.string()));
+  }
+  if (*size_bytes % block_bytes != 0) {
+    return fail(
+        Trouble::invalid,
+        fmt::format("{} holds {} bytes, which are no whole blocks of {}, as direct I/O needs",
+                    file.string(),
+                    *size_bytes,
+                    block_bytes));
   }
   return std::make_unique<DirectDevice>(std::move(device), block_bytes);
 }

@@ -19,10 +19,12 @@ enum class Transfer {
   direct,
 };
 
-/// The disk in `file` (a regular file or a block device), opened once with O_CLOEXEC. Its size is
+/// The disk in `file` (a regular file or a block device, which is opened for writing by nobody else
+/// then), opened once with O_CLOEXEC. Its size is
 /// fixed at opening. Short and interrupted requests are continued; a write is one `pwrite` where
 /// the kernel takes it whole. Error: names the file and the reason; a file
-/// system without direct I/O is one, never a reason to go on without.
+/// system without direct I/O is one, never a reason to go on without, and so is a size that is no
+/// multiple of the block.
 [[nodiscard]] Result<std::unique_ptr<Device>> open_file_device(
     const std::filesystem::path& file, OpenMode mode, Transfer transfer = Transfer::cached);
 

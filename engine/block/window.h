@@ -30,6 +30,9 @@ class Window final : public Device {
     return inside ? below_.discard(offset_bytes_ + offset_bytes, size_bytes) : inside;
   }
   [[nodiscard]] bool takes_many() const override { return below_.takes_many(); }
+  [[nodiscard]] std::uint32_t write_block_bytes() const override {
+    return below_.write_block_bytes();
+  }
   [[nodiscard]] std::uint64_t blank_until(std::uint64_t offset_bytes) override {
     const std::uint64_t until = below_.blank_until(offset_bytes_ + offset_bytes);
     return std::clamp(until - offset_bytes_, offset_bytes, std::max(offset_bytes, size_bytes_));

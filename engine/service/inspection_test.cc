@@ -126,6 +126,56 @@ TEST_F(ProgramTest, TheCInterface) {
   cache_engine_close(engine);
 }
 
+/// The same from a program in C: a rock, in which one slot rots, a cyclone, and a disk of a volume;
+/// and what lies in shared memory.
+TEST_F(ProgramTest, TheCInterfaceFromC) {
+  const std::string prefix = fmt::format("pcc{}", ::getpid());
+  const auto look_from_c = [&] { return run({disk_.string(), "k1", prefix}, C_INTERFACE_TEST); };
+  const auto story = [](Store& store) {
+    put(store, "k1", body(1, 3000));
+    put(store, "k2", body(2, 500));
+  };
+  const std::string found =
+      "object k1 3000 bytes {0} units disk {1}\nobject k2 500 bytes 1 units disk {1}\n"
+      "hit of 3000 bytes, header head\ncheck 0: 2 objects\n";
+  const std::string no_shm = "shm exists 0 clean 0 owner none rows 0\nshm_clear 0: 0 removed\n";
+  serve(story);
+  Outcome seen = look_from_c();
+  EXPECT_EQ(seen.code, 0);
+  EXPECT_EQ(seen.out,
+            "store rock volume 0\n" + fmt::format(fmt::runtime(found), 4, "none volume 0") +
+                "slots 0: 240 judged, 0 refused\nslots of k1 0: 4\n" + no_shm);
+  {
+    std::fstream file(disk_, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(rock::reserved_bytes + 2 * 1024 + 700));
+    file.put('?');
+  }
+  seen = look_from_c();
+  EXPECT_NE(seen.out.find("lookup gave 1: k1: miss"), std::string::npos) << seen.out;
+  EXPECT_EQ(seen.code, 1);
+  fs::resize_file(disk_, 0);
+  fs::resize_file(disk_, 1 << 20);
+  slot_.clear();
+  serve(
+      story, true, {"--store", "cyclone", "--shm", "enabled=1", "--shm", "name_prefix=" + prefix});
+  seen = look_from_c();
+  EXPECT_EQ(seen.code, 0);
+  EXPECT_EQ(seen.out,
+            "store cyclone volume 0\n" + fmt::format(fmt::runtime(found), 1, "none volume 0") +
+                "no slots: slots are judged one by one on an image of a rock that is not in use\n"
+                "shm exists 1 clean 1 owner stale rows 1\nshm_clear 0: 2 removed\n");
+  const std::string plain = disk_.string();
+  disk_ += ":volume=7";
+  serve(story, true, {"--slot", "1K"});
+  disk_ = plain;
+  seen = look_from_c();
+  EXPECT_EQ(seen.code, 0);
+  EXPECT_EQ(seen.out,
+            "store rock volume 7\ndisk of volume 7, used\n" +
+                fmt::format(fmt::runtime(found), 4, "named volume 7") +
+                "slots 0: 992 judged, 0 refused\nslots of k1 0: 4\n" + no_shm);
+}
+
 /// Store memory is served like any other and makes no file, not even an empty one.
 TEST_F(ProgramTest, TheStoreInMemoryMakesNoFile) {
   fs::remove(disk_);

@@ -47,7 +47,9 @@ class ProgramTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(directory_); }
 
   /// Starts the program; `inherited` becomes descriptor 3.
-  pid_t spawn(std::vector<std::string> words, int inherited = -1) {
+  pid_t spawn(std::vector<std::string> words,
+              int inherited = -1,
+              const char* program = CACHE_ENGINE) {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     const auto redirect = [&](int descriptor, const char* name) {
@@ -59,14 +61,14 @@ class ProgramTest : public ::testing::Test {
     if (inherited >= 0) {
       posix_spawn_file_actions_adddup2(&actions, inherited, 3);
     }
-    words.insert(words.begin(), CACHE_ENGINE);
+    words.insert(words.begin(), program);
     std::vector<char*> arguments;
     for (std::string& word : words) {
       arguments.push_back(word.data());
     }
     arguments.push_back(nullptr);
     pid_t child = -1;
-    EXPECT_EQ(::posix_spawn(&child, CACHE_ENGINE, &actions, nullptr, arguments.data(), environ), 0);
+    EXPECT_EQ(::posix_spawn(&child, program, &actions, nullptr, arguments.data(), environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     return child;
   }
@@ -75,9 +77,9 @@ class ProgramTest : public ::testing::Test {
     EXPECT_EQ(::waitpid(child, &status, 0), child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   }
-  Outcome run(std::vector<std::string> words) {
+  Outcome run(std::vector<std::string> words, const char* program = CACHE_ENGINE) {
     Outcome result;
-    result.code = exit_code(spawn(std::move(words)));
+    result.code = exit_code(spawn(std::move(words), -1, program));
     result.out = read_file(directory_ / "out");
     result.err = read_file(directory_ / "err");
     return result;

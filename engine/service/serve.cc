@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "engine/block/file_device.h"
+#include "engine/block/whole_blocks.h"
 #include "engine/block/window.h"
 #include "engine/memory/ram_store.h"
 #include "engine/service/lives.h"
@@ -78,7 +79,10 @@ class Opener {
     if (!device) {
       return tl::unexpected(device.error());
     }
-    served_.disks.push_back(std::move(*device));
+    // A rock writes what it has, not whole blocks.
+    const bool parts = words_.store == "rock" && (*device)->write_block_bytes() > 1;
+    served_.disks.push_back(parts ? std::make_unique<block::WholeBlocks>(std::move(*device))
+                                  : std::move(*device));
     block::Device& whole = *served_.disks.back();
     if (disk.size_bytes == 0) {
       return &whole;

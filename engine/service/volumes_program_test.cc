@@ -43,13 +43,10 @@ class VolumesProgramTest : public ProgramTest {
     Words all = {"serve", "--socket", socket.string()};
     all.insert(all.end(), words.begin(), words.end());
     const pid_t child = spawn(all);
-    for (int i = 0; i < 20000 && !fs::exists(socket); ++i) {
-      // pause: the program is starting; the count bounds the loop
-      ::usleep(1000);
-    }
-    ASSERT_TRUE(fs::exists(socket)) << read_file(directory_ / "err");
+    const int connection = connected(socket);
+    ASSERT_GE(connection, 0) << read_file(directory_ / "err");
     log_ = read_file(directory_ / "err");
-    const auto store = connect_client(connected(socket));
+    const auto store = connect_client(connection);
     for (Result<bool> more = true; more && *more;) {
       more = store->tick();
     }
@@ -61,13 +58,21 @@ class VolumesProgramTest : public ProgramTest {
     }
     EXPECT_EQ(exit_code(child), closed ? 0 : -SIGKILL);
   }
+  /// Negative: nobody listens there in all the time that a start may take.
   static int connected(const fs::path& file) {
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
     file.native().copy(static_cast<char*>(address.sun_path), file.native().size());
     const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    return socket;
+    for (int i = 0; i < 20000; ++i) {
+      if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+        return socket;
+      }
+      // pause: the program is starting; the count bounds the loop
+      ::usleep(1000);
+    }
+    ::close(socket);
+    return -1;
   }
   Outcome ask(const std::string& verb, Words more = {}) {
     more.insert(more.begin(), {verb, "--socket", path("socket")});
