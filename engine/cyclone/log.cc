@@ -18,6 +18,7 @@ Log::Log(Core& core) : core_(core), buffer_(core.geometry.aggregation_bytes) {}
 void Log::restart() {
   buffered_ = 0;
   indexed_.clear();
+  replaced_.clear();
   moved_from_.clear();
 }
 
@@ -117,6 +118,23 @@ void Log::index(
   indexed_.push_back({key, row.offset_blocks});
 }
 
+void Log::replace(const Key& key, const Row& row) {
+  if (core_.directory.erase(key, row.offset_blocks)) {
+    replaced_.push_back({key, row});
+  }
+}
+
+std::vector<Log::Replaced> Log::replaced_on_disk() const {
+  std::vector<Replaced> rows = replaced_;
+  std::erase_if(rows, [this](const Replaced& each) {
+    return std::any_of(indexed_.begin(), indexed_.end(), [&each](const Indexed& own) {
+      return own.offset_blocks == each.row.offset_blocks;
+    });
+  });
+  return rows;
+}
+
+/// What could not be written is forgotten, and what it would have replaced is there as before.
 Status Log::flush() {
   if (buffered_ == 0) {
     return {};
@@ -139,7 +157,13 @@ Status Log::flush() {
     }
   }
   header.agg_pos = header.write_pos;
+  const std::vector<Replaced> back = written ? std::vector<Replaced>() : replaced_on_disk();
   restart();
+  for (const Replaced& each : back) {
+    if (window().holds(each.row)) {
+      core_.directory.insert(each.key, each.row, window());
+    }
+  }
   return written;
 }
 

@@ -29,6 +29,9 @@ class Log {
              std::uint64_t bytes,
              bool head,
              bool pinned = false);
+  /// Takes the row of a document that the one just appended replaces out of the directory, until a
+  /// write says that it does not.
+  void replace(const Key& key, const Row& row);
   /// The offset that a document of `room` bytes would get.
   [[nodiscard]] std::uint64_t next_place(std::uint64_t room) const;
 
@@ -48,7 +51,13 @@ class Log {
     Key key;
     std::uint64_t offset_blocks = 0;
   };
+  struct Replaced {
+    Key key;
+    Row row;
+  };
   [[nodiscard]] bool covers_moved(std::uint64_t room);
+  /// What the buffer replaced, without what was in the buffer itself.
+  [[nodiscard]] std::vector<Replaced> replaced_on_disk() const;
   [[nodiscard]] std::uint64_t end_of_buffer() const { return core_.header.write_pos + buffered_; }
 
   Core& core_;
@@ -56,6 +65,7 @@ class Log {
   std::uint64_t buffered_ = 0;
   std::uint64_t first_serial_ = 0, first_link_ = 0;  // of the buffer
   std::vector<Indexed> indexed_;                     // rows of the buffer
+  std::vector<Replaced> replaced_;                   // rows that went because of the buffer
   std::vector<std::uint64_t> moved_from_;            // old places of documents in the buffer
 };
 

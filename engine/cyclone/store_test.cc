@@ -270,6 +270,31 @@ TEST(CycloneStore, AnotherLayoutClears) {
   EXPECT_FALSE(rig.get("k").hit);
 }
 
+/// A put or header update that the device refuses leaves the version that is there, whichever of
+/// its writes failed; the next one goes through.
+TEST(CycloneStore, AVersionStaysWhereItsReplacementIsRefused) {
+  for (const std::size_t size : {500U, 100000U}) {
+    for (std::uint64_t number = 0; number < 4; ++number) {
+      CycloneRig rig;
+      ASSERT_TRUE(rig.start());
+      ASSERT_TRUE(rig.put("k", body(1, 3000)));
+      const std::uint64_t refused = rig.disk.writes + number;
+      rig.disk.refuse_writes = {refused};
+      const bool done = rig.put("k", body(2, size)).has_value();
+      EXPECT_EQ(done, rig.disk.writes <= refused) << "only its own writes concern a put";
+      EXPECT_TRUE(rig.hits("k", done ? body(2, size) : body(1, 3000))) << size << " " << number;
+      rig.disk.refuse_writes = {rig.disk.writes};
+      EXPECT_FALSE(rig.store->update_header("k", "newer"));
+      EXPECT_TRUE(rig.hits("k", done ? body(2, size) : body(1, 3000))) << size << " " << number;
+      EXPECT_EQ(rig.get("k").header, "h");
+      rig.disk.refuse_writes.clear();
+      ASSERT_TRUE(rig.put("k", body(3, size)));
+      ASSERT_TRUE(rig.start());
+      EXPECT_TRUE(rig.hits("k", body(3, size)));
+    }
+  }
+}
+
 /// Where the directory cannot be written, puts are refused before the log eats what is needed.
 TEST(CycloneStore, ARefusedSyncStopsPutsBeforeALap) {
   CycloneRig rig;

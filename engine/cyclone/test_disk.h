@@ -42,7 +42,8 @@ class TestDisk final : public block::Device {
                              block::WriteMode mode) override {
     all_durable = all_durable && mode == block::WriteMode::durable;
     const std::uint64_t number = writes++;
-    if (number > cut_at || refuse_writes_at.contains(offset_bytes)) {
+    if (number > cut_at || refuse_writes_at.contains(offset_bytes) ||
+        refuse_writes.contains(number)) {
       return fail(Trouble::device, "the device refuses");
     }
     for (std::size_t at = 0; at < from.size(); at += sector_bytes) {
@@ -67,6 +68,7 @@ class TestDisk final : public block::Device {
   bool all_durable = true;
   std::set<std::uint64_t> bad;               ///< reads that touch these bytes fail
   std::set<std::uint64_t> refuse_writes_at;  ///< writes that begin here fail
+  std::set<std::uint64_t> refuse_writes;     ///< writes of these numbers (`writes`) fail
 };
 
 /// A body that tells its version: 8-byte words of (version, position).

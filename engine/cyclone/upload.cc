@@ -160,7 +160,7 @@ Status Uploads::write_head(Upload& upload, std::uint32_t order) {
   }
   // In this order, as roll-forward does it: a row more or less decides what a full segment forgets.
   for (const Row& row : old_rows_) {
-    static_cast<void>(core_.directory.erase(upload.key, row.offset_blocks));
+    log_.replace(upload.key, row);
   }
   const std::uint64_t bytes = document_header_bytes + meta.size() + upload.buffer.size();
   log_.index(upload.key, *at, bytes, true, upload.pinned);
@@ -171,6 +171,10 @@ Status Uploads::publish(Upload& upload) {
   Status done;
   if (!upload.resident && !upload.buffer.empty()) {
     done = write_fragment(upload);
+  }
+  // Before a head says that it replaces the version there is.
+  if (done && upload.failed_writes != core_.counters.failed_writes) {
+    return fail(Trouble::device, "a part of the body could not be written");
   }
   done = done ? write_head(upload, 0) : done;
   if (done && (!core_.config.acknowledge_buffered || log_.over_high_water())) {

@@ -137,17 +137,17 @@ class Opener {
     config.store_facts = store_facts(words_.store);
     config.seed = *seed;
     config.log = log_line;
-    StoreWords words = words_;
-    words.hosting.clear();
-    return volumes::open_volumes(
-        *tagged,
-        config,
-        [&](const volumes::TaggedDisk& disk, block::Device& part, std::uint64_t own_seed) {
-          const auto same = [&disk](const DiskWord& each) { return each.id == disk.name; };
-          const auto at = std::find_if(disks_.begin(), disks_.end(), same) - disks_.begin();
-          words.seed = std::to_string(own_seed);
-          return open_on(part, disk.name, fmt::format(".{}", at + 1), words);
-        });
+    return volumes::open_volumes(*tagged, config, [&](const volumes::DiskPart& part) {
+      const auto same = [&part](const DiskWord& each) { return each.id == part.name; };
+      const auto at = std::find_if(disks_.begin(), disks_.end(), same) - disks_.begin();
+      StoreWords words = words_;
+      words.hosting.clear();
+      words.seed = std::to_string(part.seed);
+      for (std::string& pin : words.pins) {
+        pin.insert(0, part.key_prefix);
+      }
+      return open_on(part.device, part.name, fmt::format(".{}", at + 1), words);
+    });
   }
 
   /// A disk that is not there is one of its volume all the same.

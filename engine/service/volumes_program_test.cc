@@ -355,6 +355,20 @@ TEST_F(VolumesProgramTest, EachDiskKeepsItsDirectoryInSharedMemory) {
   }
 }
 
+/// Pins name keys as clients do, whatever the label puts before them.
+TEST_F(VolumesProgramTest, PinnedKeysStayWhileTheLogComesRound) {
+  const Words words = {"--store", "cyclone", "--disk", path(a_) + ":volume=1", "--pin", "pin*"};
+  live(words, [](Store& store) {
+    put(store, "pin1", body(1, 5000));
+    put(store, "other", body(1, 5000));
+    for (int n = 0; n < 400; ++n) {
+      put(store, fmt::format("k{}", n % 50), body(2, 5000));
+    }
+    EXPECT_TRUE(hits(store, "pin1", 1));
+    EXPECT_FALSE(hits(store, "other", 1));
+  });
+}
+
 class RamCacheProgramTest : public VolumesProgramTest,
                             public ::testing::WithParamInterface<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Policies, RamCacheProgramTest, ::testing::Values("64K", "64K,s3fifo"));

@@ -202,7 +202,7 @@ Status VolumeStore::open_part(const TaggedDisk& disk,
   part.key_prefix = key_prefix(label->label);
   part.window = std::make_unique<block::Window>(
       *disk.device, label_bytes, disk.device->size_bytes() - label_bytes);
-  auto store = open_store(disk, *part.window, mix(seed, 7));
+  auto store = open_store({part.name, part.key_prefix, *part.window, mix(seed, 7)});
   if (!store) {
     return without(part, store.error());
   }

@@ -33,9 +33,15 @@ struct VolumeConfig {
   std::function<void(std::string_view line)> log;
 };
 
-/// Opens the store of one disk on what is behind the disk's label.
-using OpenStore = std::function<Result<std::unique_ptr<Store>>(
-    const TaggedDisk& disk, block::Device& part, std::uint64_t seed)>;
+/// What a disk's store is opened on.
+struct DiskPart {
+  const std::string& name;        ///< of the disk
+  const std::string& key_prefix;  ///< every key of the store begins so
+  block::Device& device;          ///< what is behind the disk's label
+  std::uint64_t seed = 0;
+};
+/// Opens the store of one disk.
+using OpenStore = std::function<Result<std::unique_ptr<Store>>(const DiskPart& part)>;
 
 /// One store over the disks of all volumes. The hosting rules say which volume an object lives in,
 /// consistent hashing which disk of it; it is never looked for anywhere else. Keys are those of

@@ -33,13 +33,12 @@ class VolumesTest : public ::testing::Test {
 
   Result<std::unique_ptr<Store>> try_open() {
     config.seed = mix(0x5eed, ++lives);
-    return open_volumes(
-        disks, config, [](const TaggedDisk&, block::Device& part, std::uint64_t seed) {
-          rock::Config rock;
-          rock.slot_bytes = 1024;
-          rock.seed = seed;
-          return rock::open_store(part, rock);
-        });
+    return open_volumes(disks, config, [](const DiskPart& part) {
+      rock::Config rock;
+      rock.slot_bytes = 1024;
+      rock.seed = part.seed;
+      return rock::open_store(part.device, rock);
+    });
   }
   void start() {
     store.reset();

@@ -155,9 +155,16 @@ class MemoryHome : public EngineHome {
   SharedGround* shared() override { return ground_ ? &*ground_ : nullptr; }
 
  private:
-  OpenedStore open_on(engine::block::Device& device, std::uint64_t seed, std::uint32_t slot_bytes) {
+  OpenedStore open_on(engine::block::Device& device,
+                      std::uint64_t seed,
+                      std::uint32_t slot_bytes,
+                      const std::string& key_prefix = {}) {
     if (config_.store == "cyclone") {
-      return open_cyclone(device, cyclone_config(config_, seed, slot_bytes));
+      engine::cyclone::Config cyclone = cyclone_config(config_, seed, slot_bytes);
+      for (std::string& pin : cyclone.pins) {
+        pin.insert(0, key_prefix);
+      }
+      return open_cyclone(device, cyclone);
     }
     if (config_.store == "memory") {
       return engine::memory::open_ram_store({});
@@ -184,12 +191,9 @@ class MemoryHome : public EngineHome {
     volumes.hosting = cyclone_division(config_).hosting;
     volumes.store_facts = engine::service::store_facts(config_.store);
     volumes.seed = seed;
-    return engine::volumes::open_volumes(
-        tagged,
-        volumes,
-        [&](const auto& /*disk*/, engine::block::Device& part, std::uint64_t own_seed) {
-          return open_on(part, own_seed, slot_bytes);
-        });
+    return engine::volumes::open_volumes(tagged, volumes, [&](const auto& part) {
+      return open_on(part.device, part.seed, slot_bytes, part.key_prefix);
+    });
   }
 
   OpenedStore open_cyclone(engine::block::Device& device, const engine::cyclone::Config& config) {
