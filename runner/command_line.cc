@@ -54,13 +54,9 @@ void add_target_options(CLI::App& app, RunWords& words) {
       "--allocator", config.allocator, "lowest_first, lifo, random (default: each in turn)");
   app.add_option("--policy", config.policy, "whole_entry, newest_complete (default: each in turn)");
   app.add_option("--stripes", config.stripes, "cyclone: of each volume (1)");
-  app.add_option(
-      "--volumes", config.volumes, "cyclone, or several disks: keys by their first digit (1)");
-  app.add_option(
-      "--disks", config.disks, "engine: a store of volumes over so many disks, each of --disk (1)");
-  app.add_option("--ram-cache",
-                 config.ram_cache,
-                 "engine: a RAM cache before the store, as 32K or 32K,s3fifo (none)");
+  app.add_option("--volumes", config.volumes, "cyclone, disks: keys by their first digit (1)");
+  app.add_option("--disks", config.disks, "engine: volumes over so many disks of --disk (1)");
+  app.add_option("--ram-cache", config.ram_cache, "engine: before it, as 32K or 32K,s3fifo (none)");
   app.add_option(
       "--pinned", config.pinned, "cyclone: so many keys outlive the laps of the log (0)");
   app.add_option("--hot",
