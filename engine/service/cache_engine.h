@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// NOLINTBEGIN: C has no `using`, no scoped names, and `(void)` says that there are no arguments
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -215,3 +216,4 @@ int cache_engine_shm_clear(const char* prefix, cache_engine_on_removal visit, vo
 #ifdef __cplusplus
 }
 #endif
+// NOLINTEND

@@ -212,6 +212,7 @@ Status VolumeStore::open_part(const TaggedDisk& disk,
 
 Status VolumeStore::open(const std::vector<TaggedDisk>& disks, const OpenStore& open_store) {
   std::vector<DiskFacts> facts;
+  facts.reserve(disks.size());
   for (const TaggedDisk& disk : disks) {
     // As configured: a missing disk must not move the others' objects.
     facts.push_back({disk.name, disk.tag, disk.share_bytes});
