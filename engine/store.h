@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,9 @@ struct EntryUse {
   std::uint64_t body_bytes = 0;
   std::vector<std::uint32_t>
       units;  ///< the chain, in order; a unit in two chains is a defect the harness looks for
+  /// Another alternate's unit that this one is found through: the head that they share. It is in
+  /// the chain of that one alone, as its first.
+  std::optional<std::uint32_t> through = std::nullopt;
 };
 
 /// One of the disks of a store that has several (volumes/); its units are numbered in one run.
@@ -90,7 +94,8 @@ struct Stats {
   RecoveryReport recovery;
 };
 
-/// A cache store: streamed puts, gets, purges, header updates. One thread at a time. What is
+/// A cache store: streamed puts, gets, purges, header updates. One thread at a time. A key may name
+/// an alternate of an object (alternate.h); each is answered by itself. What is
 /// acknowledged (a call that returned ok) survives a kill; what is durable survives a power cut:
 /// everything acknowledged before a `sync` that returned, and every purge that returned, where the
 /// store's configuration claims it.
@@ -128,6 +133,9 @@ class Store {
                                                    std::string_view header) = 0;
   /// Ok with `false` where there was no such object (the key is still durably absent afterwards).
   [[nodiscard]] virtual Result<bool> purge(std::string_view key) = 0;
+  /// Every key is durably absent when it returned, and where it failed any may be. Uploads in
+  /// progress are no objects yet: they go on, and may be committed afterwards.
+  [[nodiscard]] virtual Status purge_all() = 0;
   /// Makes everything acknowledged so far durable.
   [[nodiscard]] virtual Status sync() = 0;
   /// One slice of background work (rebuild). True while there is more to do.

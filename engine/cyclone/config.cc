@@ -18,6 +18,7 @@ Config trafficserver() {
                           Gate::document_body,
                           Gate::log_link,
                           Gate::durable_purge,
+                          Gate::purge_epoch,
                           Gate::lap_guard}) {
     config.gates_off.emplace_back(gate_table.name(gate));
   }
@@ -56,9 +57,9 @@ Status check_gate(std::string_view name) {
   return {};
 }
 
-bool is_pinned(const Config& config, std::string_view name) {
-  return std::any_of(config.pins.begin(), config.pins.end(), [name](std::string_view pin) {
-    return pin.ends_with('*') ? name.starts_with(pin.substr(0, pin.size() - 1)) : name == pin;
+bool is_pinned(const Config& config, std::string_view object) {
+  return std::any_of(config.pins.begin(), config.pins.end(), [object](std::string_view pin) {
+    return pin.ends_with('*') ? object.starts_with(pin.substr(0, pin.size() - 1)) : object == pin;
   });
 }
 

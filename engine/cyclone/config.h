@@ -28,6 +28,7 @@ enum class Gate : std::uint8_t {
   log_link,           ///< roll-forward: a document that does not continue the log
   fragment_required,  ///< an object one of whose fragments is gone
   durable_purge,      ///< makes a purge durable before it is acknowledged
+  purge_epoch,        ///< a head from before everything was purged
   lap_guard,          ///< a data write that would come too near to what a copy still needs
   evacuation_order,   ///< a data write over a document whose new place is in the same write
   // Guards: they keep the program memory-safe and cannot be switched off.
@@ -45,6 +46,7 @@ inline constexpr GateTable gate_table(std::to_array<GateRow<Gate>>({
     {Gate::log_link, "log_link"},
     {Gate::fragment_required, "fragment_required"},
     {Gate::durable_purge, "durable_purge"},
+    {Gate::purge_epoch, "purge_epoch"},
     {Gate::lap_guard, "lap_guard"},
     {Gate::evacuation_order, "evacuation_order"},
     {Gate::document_bounds, "document_bounds", guard},
@@ -75,7 +77,8 @@ struct Config {
   bool acknowledge_buffered = false;  ///< a put is acknowledged before its data write (reference)
   bool evict_every_tenth = false;     ///< a full segment drops every tenth head (reference)
   /// Objects that stay while the log comes round: exact names, or beginnings of names with a '*'
-  /// behind. Up to half of a lap is kept for them (Traffic Server: cache.config, pin-in-cache).
+  /// behind. An object stays with all its alternates. Up to half of a lap is kept for them (Traffic
+  /// Server: cache.config, pin-in-cache).
   std::vector<std::string> pins;
   /// What a get hits this near ahead of the write cursor is kept for another lap: percent of the
   /// data area, 0 (nothing) to 50 (Traffic Server: proxy.config.cache.hit_evacuate_percent).
@@ -85,8 +88,8 @@ struct Config {
   std::uint32_t recovery_slice_bytes = 0;      ///< read per tick; 0: two data writes
 };
 
-/// True where one of `config.pins` names `name`.
-[[nodiscard]] bool is_pinned(const Config& config, std::string_view name);
+/// True where one of `config.pins` names `object`.
+[[nodiscard]] bool is_pinned(const Config& config, std::string_view object);
 
 /// "hardened" (everything on) or "trafficserver" (as the reference: copies chosen by serials alone,
 /// no checksums, clear-only recovery, purges in memory). Error: names the word and the allowed.

@@ -21,6 +21,7 @@ struct Counters {
   std::uint64_t data_writes = 0, failed_writes = 0, documents = 0, wraps = 0;
   std::uint64_t syncs = 0, failed_syncs = 0, document_reads = 0;
   std::uint64_t evacuated = 0, evacuations_refused = 0;
+  std::uint64_t alternates_evicted = 0, purges_of_all = 0;
 };
 
 /// Memory that starts at a page, as direct I/O wants it. What is in it before it is written is

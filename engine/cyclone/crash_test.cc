@@ -20,15 +20,24 @@ std::size_t size_of(std::uint64_t version) {
   return 200 + mix(11, version) % 20000;
 }
 
+/// What the client does: puts, purges and syncs of five keys; or of three alternates of two objects
+/// each, with header updates, and now and then everything is purged.
+enum class Story { plain, alternates };
+
 class Client {
  public:
-  explicit Client(CycloneRig& rig) : rig_(rig) {}
+  explicit Client(CycloneRig& rig, Story story = Story::plain)
+      : rig_(rig), alternates_(story == Story::alternates) {}
 
   /// Runs the history until the power goes.
   void run(std::uint64_t operations) {
     for (std::uint64_t n = 1; n <= operations && on_; ++n) {
-      const std::string key = "k" + std::to_string(n % 5);
-      if (n % 9 == 0) {
+      const std::string key = key_at(n);
+      if (alternates_ && n % 25 == 0) {
+        purge_all();
+      } else if (alternates_ && n % 8 == 0) {
+        on_ = rig_.store->update_header(key, std::string(n, 'h')).has_value();
+      } else if (n % 9 == 0) {
         purge(key);
       } else if (n % 17 == 0) {
         on_ = rig_.store->sync().has_value();
@@ -66,6 +75,12 @@ class Client {
   }
 
  private:
+  [[nodiscard]] std::string key_at(std::uint64_t n) const {
+    const std::uint64_t number = mix(3, n) % 6;
+    return alternates_ ? "k" + std::to_string(number / 3) + (number % 3 == 0 ? "" : "|a") +
+                             (number % 3 == 2 ? "b" : "")
+                       : "k" + std::to_string(n % 5);
+  }
   void put(const std::string& key, std::uint64_t version) {
     Expectation& expected = known_[key];
     expected.in_flight = version;
@@ -83,29 +98,40 @@ class Client {
     }
   }
 
+  void purge_all() {
+    for (auto& [key, expected] : known_) {
+      expected.in_flight = 0;
+    }
+    on_ = rig_.store->purge_all().has_value();
+    for (auto& [key, expected] : known_) {
+      expected = on_ ? Expectation{} : expected;
+    }
+  }
+
   CycloneRig& rig_;
+  bool alternates_;
   std::map<std::string, Expectation> known_;
   bool on_ = true;
 };
 
 constexpr std::uint64_t operations = 70;  // about two laps of a small disk
 
-std::uint64_t writes_of_history() {
+std::uint64_t writes_of_history(Story story = Story::plain) {
   CycloneRig rig(256ULL << 10U);
   EXPECT_TRUE(rig.start());
-  Client(rig).run(operations);
+  Client(rig, story).run(operations);
   EXPECT_GE(rig.count("wraps"), 2U);
   return rig.disk.writes;
 }
 
-TEST(CycloneCrash, EveryWriteCutInEveryWay) {
-  const std::uint64_t writes = writes_of_history();
+void cut_every_write(Story story) {
+  const std::uint64_t writes = writes_of_history(story);
   for (std::uint64_t cut = 0; cut < writes; ++cut) {
     for (std::uint64_t keep = 0; keep < 5; ++keep) {
       CycloneRig rig(256ULL << 10U);
       rig.disk.cut_at = cut;
       rig.disk.keep = cut * 5 + keep;
-      Client client(rig);
+      Client client(rig, story);
       if (rig.start()) {
         client.run(operations);
       }
@@ -118,11 +144,20 @@ TEST(CycloneCrash, EveryWriteCutInEveryWay) {
       ASSERT_TRUE(rig.start());
       client.verify("after more");
       EXPECT_TRUE(rig.hits("late", body(1000, 9000)));
-      if (HasFailure()) {
+      if (testing::Test::HasFailure()) {
         FAIL() << "cut at write " << cut << " of " << writes << ", keep " << keep;
       }
     }
   }
+}
+
+TEST(CycloneCrash, EveryWriteCutInEveryWay) {
+  cut_every_write(Story::plain);
+}
+
+/// Scenarios 35 and 36.
+TEST(CycloneCrash, EveryWriteCutWithAlternatesAndPurgesOfAll) {
+  cut_every_write(Story::alternates);
 }
 
 /// A cut during the recovery, then another during that one's.
@@ -146,7 +181,7 @@ TEST(CycloneCrash, RecoveryIsCutAsWell) {
       rig.disk.power_on();
       ASSERT_TRUE(rig.start());
       client.verify("after the third recovery");
-      if (HasFailure()) {
+      if (testing::Test::HasFailure()) {
         FAIL() << "cut at write " << cut << " of " << writes << ", and " << again;
       }
     }
@@ -154,8 +189,8 @@ TEST(CycloneCrash, RecoveryIsCutAsWell) {
 }
 
 /// Lies over all cuts of a specimen.
-int lies_of(const Config& config) {
-  const std::uint64_t writes = writes_of_history();
+int lies_of(const Config& config, Story story = Story::plain) {
+  const std::uint64_t writes = writes_of_history(story);
   int lies = 0;
   for (std::uint64_t cut = 0; cut < writes; ++cut) {
     for (std::uint64_t keep = 1; keep < 5; ++keep) {
@@ -164,7 +199,7 @@ int lies_of(const Config& config) {
       rig.config.layout.average_object_bytes = 2048;
       rig.disk.cut_at = cut;
       rig.disk.keep = cut * 5 + keep;
-      Client client(rig);
+      Client client(rig, story);
       if (rig.start()) {
         client.run(operations);
       }
@@ -182,6 +217,11 @@ TEST(CycloneCrash, SpecimensLie) {
     Config config;
     config.gates_off = {gate};
     EXPECT_GT(lies_of(config), 0) << gate;
+  }
+  for (const char* gate : {"durable_purge", "document_key"}) {
+    Config config;
+    config.gates_off = {gate};
+    EXPECT_GT(lies_of(config, Story::alternates), 0) << gate;
   }
   EXPECT_GT(lies_of(*find_preset("trafficserver")), 0);
   EXPECT_EQ(lies_of(Config{}), 0);

@@ -145,6 +145,13 @@ class CycloneStore final : public Store {
     const Status may = may_change(part);
     return may ? part.stripe->uploads().purge(key) : tl::unexpected(may.error());
   }
+  /// Stripe by stripe: a cut leaves some of them purged.
+  [[nodiscard]] Status purge_all() override {
+    return each([this](Part& part) {
+      const Status may = may_change(part);
+      return may ? part.stripe->uploads().purge_all() : may;
+    });
+  }
   [[nodiscard]] Status sync() override {
     return each([this](Part& part) {
       const Status may = may_change(part);
@@ -405,6 +412,9 @@ Inspection CycloneStore::inspect() const {
     for (EntryUse& entry : view.entries) {
       for (std::uint32_t& unit : entry.units) {
         unit += first_unit;
+      }
+      if (entry.through) {
+        *entry.through += first_unit;
       }
       all.entries.push_back(std::move(entry));
     }

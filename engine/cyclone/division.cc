@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/alternate.h"
 #include "engine/cyclone/span_header.h"
 
 namespace engine::cyclone {
@@ -159,10 +160,12 @@ std::size_t Placement::stripe_of(std::string_view key) const {
   if (volumes_.size() == 1 && !volumes_.front().assignment) {
     return 0;
   }
-  const volumes::VolumeTag tag = hosting_.volume_of(url_of(key));
+  const std::string_view object = object_of(key);
+  const volumes::VolumeTag tag = hosting_.volume_of(url_of(object));
   const auto volume = std::find_if(
       volumes_.begin(), volumes_.end(), [tag](const Volume& each) { return each.tag == tag; });
-  return volume->first + (volume->assignment ? volume->assignment->stripe_of(key).value_or(0) : 0);
+  return volume->first +
+         (volume->assignment ? volume->assignment->stripe_of(object).value_or(0) : 0);
 }
 
 }  // namespace engine::cyclone

@@ -51,6 +51,7 @@ struct StripePlace {
 class Placement {
  public:
   Placement(const std::vector<StripePlace>& places, const Division& division);
+  /// The same for all alternates of an object.
   [[nodiscard]] std::size_t stripe_of(std::string_view key) const;
 
  private:

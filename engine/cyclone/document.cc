@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/alternate.h"
 #include "engine/cyclone/fields.h"
 #include "engine/cyclone/image.h"
 
@@ -11,9 +12,10 @@ namespace engine::cyclone {
 namespace {
 
 constexpr std::size_t at_checksum = 120;
-constexpr std::uint32_t vector_fixed_bytes = 40;
+constexpr std::uint32_t vector_fixed_bytes = 8, alternate_fixed_bytes = 40;
+constexpr std::size_t at_object_name_bytes = 0, at_count = 2, at_zero = 4;
 constexpr std::size_t at_name_bytes = 0, at_resident = 2, at_order = 4, at_header_bytes = 8,
-                      at_fragment = 12, at_earliest = 16;
+                      at_fragment = 12, at_earliest = 16, at_object_bytes = 32;
 
 std::uint64_t checksum_of(std::span<const std::byte> bytes) {
   return XXH3_64bits(bytes.data(), bytes.size());
@@ -26,6 +28,48 @@ void store_key(std::span<std::byte> into, std::size_t at, const Key& key) {
 
 Key load_key(std::span<const std::byte> from, std::size_t at) {
   return make_key(load<std::uint64_t>(from, at), load<std::uint64_t>(from, at + 8));
+}
+
+void append(std::string_view text, std::span<std::byte>& into) {
+  const auto bytes = std::as_bytes(std::span(text));
+  std::copy(bytes.begin(), bytes.end(), into.begin());
+  into = into.subspan(bytes.size());
+}
+
+/// The first `size` characters of what is left; false where that is not so much.
+bool take(std::size_t size, std::string_view& text, std::string_view& rest) {
+  const bool there = size <= rest.size();
+  text = rest.substr(0, size);
+  rest.remove_prefix(text.size());
+  return there;
+}
+
+void encode_alternate(const Alternate& alternate, std::span<std::byte> fixed) {
+  store(fixed, at_name_bytes, static_cast<std::uint16_t>(alternate.name.size()));
+  store(fixed, at_resident, static_cast<std::uint16_t>(alternate.resident ? 1 : 0));
+  store(fixed, at_order, alternate.order);
+  store(fixed, at_header_bytes, static_cast<std::uint32_t>(alternate.header.size()));
+  store(fixed, at_fragment, alternate.fragment_content_bytes);
+  store_key(fixed, at_earliest, alternate.earliest);
+  store(fixed, at_object_bytes, alternate.object_bytes);
+}
+
+/// `texts`: what is left of the vector's texts. False where it is not an alternate of `object`.
+bool decode_alternate(std::span<const std::byte> fixed,
+                      std::string_view object,
+                      std::string_view& texts,
+                      Alternate& alternate) {
+  const auto resident = load<std::uint16_t>(fixed, at_resident);
+  alternate.resident = resident != 0;
+  alternate.order = load<std::uint32_t>(fixed, at_order);
+  alternate.fragment_content_bytes = load<std::uint32_t>(fixed, at_fragment);
+  alternate.earliest = load_key(fixed, at_earliest);
+  alternate.object_bytes = load<std::uint64_t>(fixed, at_object_bytes);
+  return resident <= 1 && alternate.resident == (alternate.fragment_content_bytes == 0) &&
+         take(load<std::uint16_t>(fixed, at_name_bytes), alternate.name, texts) &&
+         take(load<std::uint32_t>(fixed, at_header_bytes), alternate.header, texts) &&
+         (alternate.name.empty() || alternate.name.front() == alternate_separator) &&
+         object.size() + alternate.name.size() <= name_bytes_max;
 }
 
 }  // namespace
@@ -87,7 +131,8 @@ DecodedDocument decode_document(std::span<const std::byte> from) {
 }
 
 bool lengths_possible(const DocumentHeader& header, const StripeGeometry& geometry) {
-  return header.length >= document_header_bytes && header.length <= geometry.fragment_bytes &&
+  return header.kind >= DocumentKind::head && header.kind <= DocumentKind::purge_all &&
+         header.length >= document_header_bytes && header.length <= geometry.fragment_bytes &&
          header.meta_bytes <= header.length - document_header_bytes;
 }
 
@@ -99,45 +144,62 @@ std::uint64_t content_checksum(std::span<const std::byte> content) {
   return checksum_of(content);
 }
 
+const Alternate* Vector::find(std::string_view name) const {
+  const auto known = all();
+  const auto at = std::find_if(
+      known.begin(), known.end(), [name](const Alternate& each) { return each.name == name; });
+  return at == known.end() ? nullptr : &*at;
+}
+
 std::uint32_t vector_bytes(const Vector& vector) {
-  return static_cast<std::uint32_t>(vector_fixed_bytes + vector.name.size() + vector.header.size());
+  std::size_t bytes = vector_fixed_bytes + vector.object.size();
+  for (const Alternate& each : vector.all()) {
+    bytes += alternate_fixed_bytes + each.name.size() + each.header.size();
+  }
+  return static_cast<std::uint32_t>(bytes);
 }
 
 void encode_vector(const Vector& vector, std::span<std::byte> into) {
-  const auto fixed = into.first(vector_fixed_bytes);
+  const auto fixed = into.first(vector_fixed_bytes + vector.count * alternate_fixed_bytes);
   std::fill(fixed.begin(), fixed.end(), std::byte{0});
-  store(fixed, at_name_bytes, static_cast<std::uint16_t>(vector.name.size()));
-  store(fixed, at_resident, static_cast<std::uint16_t>(vector.resident ? 1 : 0));
-  store(fixed, at_order, vector.order);
-  store(fixed, at_header_bytes, static_cast<std::uint32_t>(vector.header.size()));
-  store(fixed, at_fragment, vector.fragment_content_bytes);
-  store_key(fixed, at_earliest, vector.earliest);
-  const auto name = std::as_bytes(std::span(vector.name));
-  const auto header = std::as_bytes(std::span(vector.header));
-  std::copy(name.begin(), name.end(), into.begin() + vector_fixed_bytes);
-  std::copy(header.begin(),
-            header.end(),
-            into.begin() + static_cast<std::ptrdiff_t>(vector_fixed_bytes + name.size()));
+  store(fixed, at_object_name_bytes, static_cast<std::uint16_t>(vector.object.size()));
+  store(fixed, at_count, static_cast<std::uint16_t>(vector.count));
+  auto texts = into.subspan(fixed.size());
+  append(vector.object, texts);
+  for (std::size_t n = 0; n < vector.count; ++n) {
+    const Alternate& each = vector.alternates.at(n);
+    encode_alternate(each, fixed.subspan(vector_fixed_bytes + n * alternate_fixed_bytes));
+    append(each.name, texts);
+    append(each.header, texts);
+  }
 }
 
 bool decode_vector(std::span<const std::byte> from, Vector& vector) {
-  if (from.size() < vector_fixed_bytes) {
+  vector.count = 0;
+  if (from.size() < vector_fixed_bytes || load<std::uint32_t>(from, at_zero) != 0) {
     return false;
   }
-  const std::size_t name_bytes = load<std::uint16_t>(from, at_name_bytes);
-  const std::size_t header_bytes = load<std::uint32_t>(from, at_header_bytes);
-  if (name_bytes > name_bytes_max ||
-      name_bytes + header_bytes != from.size() - vector_fixed_bytes) {
+  const std::size_t count = load<std::uint16_t>(from, at_count);
+  const std::size_t fixed_bytes = vector_fixed_bytes + count * alternate_fixed_bytes;
+  if (count == 0 || count > alternates_max || from.size() < fixed_bytes) {
     return false;
   }
-  const char* text = reinterpret_cast<const char*>(from.data()) + vector_fixed_bytes;
-  vector.name = std::string_view(text, name_bytes);
-  vector.header = std::string_view(text + name_bytes, header_bytes);
-  vector.resident = load<std::uint16_t>(from, at_resident) != 0;
-  vector.order = load<std::uint32_t>(from, at_order);
-  vector.fragment_content_bytes = load<std::uint32_t>(from, at_fragment);
-  vector.earliest = load_key(from, at_earliest);
-  return true;
+  const auto behind = from.subspan(fixed_bytes);
+  std::string_view texts(reinterpret_cast<const char*>(behind.data()), behind.size());
+  if (!take(load<std::uint16_t>(from, at_object_name_bytes), vector.object, texts)) {
+    return false;
+  }
+  bool resident = false;
+  for (; vector.count < count; ++vector.count) {
+    Alternate& next = vector.alternates.at(vector.count);
+    const auto fixed = from.subspan(vector_fixed_bytes + vector.count * alternate_fixed_bytes);
+    if (!decode_alternate(fixed, vector.object, texts, next) || vector.find(next.name) != nullptr ||
+        (resident && next.resident)) {
+      return false;
+    }
+    resident = resident || next.resident;
+  }
+  return texts.empty() && alternate_of(vector.object).empty();
 }
 
 }  // namespace engine::cyclone

@@ -40,17 +40,24 @@ constexpr std::uint64_t scans_of_a_lap = 16;
 /// and what is lost where the log wraps.
 constexpr std::uint64_t margin_fragments = 2;
 
-/// True where `vector` tells of a fragment of `key` at `body_offset`.
-bool speaks_of(const Vector& vector, const Key& key, std::uint64_t body_offset) {
-  if (vector.resident || vector.fragment_content_bytes == 0 ||
-      body_offset % vector.fragment_content_bytes != 0) {
+/// True where `alternate` tells of a fragment of `key` at `body_offset`.
+bool speaks_of(const Alternate& alternate, const Key& key, std::uint64_t body_offset) {
+  if (alternate.resident || body_offset >= alternate.object_bytes ||
+      body_offset % alternate.fragment_content_bytes != 0) {
     return false;
   }
-  Key each = vector.earliest;
-  for (std::uint64_t at = 0; at < body_offset; at += vector.fragment_content_bytes) {
+  Key each = alternate.earliest;
+  for (std::uint64_t at = 0; at < body_offset; at += alternate.fragment_content_bytes) {
     each = next_fragment(each);
   }
   return each == key;
+}
+
+bool speaks_of(const Vector& vector, const Key& key, std::uint64_t body_offset) {
+  const auto all = vector.all();
+  return std::any_of(all.begin(), all.end(), [&](const Alternate& each) {
+    return speaks_of(each, key, body_offset);
+  });
 }
 
 }  // namespace
@@ -100,7 +107,7 @@ Result<std::optional<Found>> Evacuation::wanted_head(const Found& found, bool& p
   if (!head || !*head || (*head)->data_offset != at || !decode_vector((*head)->meta, vector)) {
     return head ? Result<std::optional<Found>>(std::nullopt) : head;
   }
-  pinned = is_pinned(core_.config, vector.name);
+  pinned = is_pinned(core_.config, vector.object);
   return head;
 }
 
@@ -113,7 +120,7 @@ Result<std::optional<Found>> Evacuation::wanted_fragment(const Found& found, boo
       !speaks_of(vector, header.key, header.body_offset)) {
     return head ? Result<std::optional<Found>>(std::nullopt) : head;
   }
-  pinned = is_pinned(core_.config, vector.name);
+  pinned = is_pinned(core_.config, vector.object);
   auto fragment = reader_.find_fragment(header.first_key, header.key, header.body_offset);
   if (fragment && *fragment && (*fragment)->data_offset != found.data_offset) {
     return std::optional<Found>();

@@ -64,6 +64,31 @@ TEST_F(EvacuationTest, AHeaderUpdateIsCarriedAlong) {
   EXPECT_EQ(rig.get("pin/large").header, "new");
 }
 
+/// A pin names an object: all its alternates stay, in the head and in fragments, and what one of
+/// them leaves behind does not.
+TEST_F(EvacuationTest, APinnedObjectStaysWithItsAlternates) {
+  ASSERT_TRUE(rig.start());
+  const Bytes large = fragments(1, 3);
+  ASSERT_TRUE(rig.put("exact|large", large));
+  ASSERT_TRUE(rig.put("exact|displaced", body(2, 6000)));
+  ASSERT_TRUE(rig.put("exact|purged", fragments(3, 2)));
+  ASSERT_TRUE(rig.put("exact", body(4, 3000)));
+  ASSERT_TRUE(*rig.store->purge("exact|purged"));
+  for (int laps = 0; laps < 3; ++laps) {
+    lap();
+    ASSERT_TRUE(rig.start());
+    EXPECT_TRUE(rig.hits("exact|large", large)) << "after lap " << laps;
+    EXPECT_TRUE(rig.hits("exact|displaced", body(2, 6000))) << "after lap " << laps;
+    EXPECT_TRUE(rig.hits("exact", body(4, 3000))) << "after lap " << laps;
+    EXPECT_FALSE(rig.get("exact|purged").hit);
+  }
+  ASSERT_TRUE(rig.store->purge_all());
+  const std::uint64_t moved = rig.count("evacuated");
+  lap(2);
+  EXPECT_EQ(rig.count("evacuated"), moved) << "nobody asks for what was purged";
+  EXPECT_FALSE(rig.get("exact|large").hit);
+}
+
 /// What nobody can ask for any more is not carried: the log has room for the rest.
 TEST_F(EvacuationTest, ReplacedPurgedAndAbandonedPutsAreLeftBehind) {
   ASSERT_TRUE(rig.start());

@@ -99,24 +99,46 @@ TEST_F(GatesTest, CopyChecksumDecidesWhichCopyIsRead) {
   }
 }
 
-/// The header of a head has rotted: it tells of a body of two fragments where there are three.
-TEST_F(GatesTest, DocumentHeaderDecidesHowLongAnObjectIs) {
+/// The header of the last head in the log has rotted: it says that everything is purged.
+TEST_F(GatesTest, DocumentHeaderDecidesWhatTheLogSays) {
   for (const bool on : {true, false}) {
     rig = CycloneRig();
     start_without(nullptr);
-    const std::size_t fragment = geometry().fragment_bytes - document_header_bytes;
-    const Bytes whole = body(1, 3 * fragment);
-    ASSERT_TRUE(rig.put("a", whole));
-    ASSERT_TRUE(rig.store->close());
-    const std::uint64_t head = find_document(
-        [](const DocumentHeader& header) { return header.kind == DocumentKind::head; });
+    ASSERT_TRUE(rig.put("a", body(1, 3000)));
+    ASSERT_TRUE(rig.store->sync());
+    ASSERT_TRUE(rig.put("b", body(2, 3000)));
+    const std::uint64_t head =
+        find_document([](const DocumentHeader& header) { return header.first_key == key_of("b"); });
     ASSERT_NE(head, 0U);
-    store(std::span(rig.disk.now), head + 8, std::uint64_t{2 * fragment});
+    rig.disk.now[head + 52] = static_cast<std::byte>(DocumentKind::purge_all);
     start_without(on ? nullptr : "document_header");
-    const GetReply reply = rig.get("a");
-    EXPECT_EQ(reply.hit, !on);
-    EXPECT_EQ(reply.body.size(), on ? 0 : 2 * fragment)
-        << "a part of the object, served as all of it";
+    EXPECT_FALSE(rig.get("b").hit);
+    EXPECT_EQ(rig.hits("a", body(1, 3000)), on) << "durable, and purged by nobody";
+  }
+}
+
+/// The device loses a write that it said was durable, and what was purged with everything lies
+/// there again, in the place of a newer version.
+TEST_F(GatesTest, PurgeEpochDecidesWhetherAnOldHeadCounts) {
+  for (const bool on : {true, false}) {
+    rig = CycloneRig();
+    start_without(nullptr);
+    ASSERT_TRUE(rig.put("a", body(1, 3000)));
+    const Bytes before = rig.disk.now;
+    const std::uint64_t place =
+        find_document([](const DocumentHeader& header) { return header.first_key == key_of("a"); });
+    ASSERT_TRUE(rig.store->purge_all());
+    while (rig.count("wraps") == 0) {
+      ASSERT_TRUE(rig.put("a", body(2, 3000)));
+    }
+    ASSERT_EQ(rig.get("a").body, body(2, 3000));
+    ASSERT_TRUE(rig.store->close());
+    std::copy_n(before.begin() + static_cast<std::ptrdiff_t>(place),
+                4096,
+                rig.disk.now.begin() + static_cast<std::ptrdiff_t>(place));
+    start_without(on ? nullptr : "purge_epoch");
+    EXPECT_EQ(rig.get("a").hit, !on);
+    EXPECT_TRUE(on || rig.hits("a", body(1, 3000))) << "it was purged";
   }
 }
 

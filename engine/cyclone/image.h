@@ -49,7 +49,7 @@ struct ImageHeader {
   std::uint64_t sync_serial = 0;      ///< of this snapshot; even ones go to copy A, odd ones to B
   std::uint64_t write_serial = 0;     ///< number of the next document
   std::uint64_t link = 0;             ///< what the next document must carry as its link
-  std::uint64_t purge_epoch = 0;      ///< purges so far
+  std::uint64_t purge_epoch = 0;      ///< no head with a lower number counts: all were purged
   std::uint64_t epoch = 0;            ///< openings so far
   std::uint64_t dirty = 0;            ///< changes since the snapshot (live image only)
   std::uint64_t evacuated_bytes = 0;  ///< written with documents that were moved, in this cycle

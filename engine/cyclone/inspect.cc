@@ -1,5 +1,7 @@
 // The structure of a stripe, from its rows as they are: each row is free, in one chain, or reached
-// by nothing. An object's rows are its head's and its fragments'; rows of documents that are
+// by nothing. An object's rows are its head's and its fragments'. Alternates share a head: its row
+// is counted to the first of them, and the others say that they are found through it. Rows of
+// documents that are
 // overwritten, or belong to no object (an upload, a replaced version), are held.
 #include <unordered_map>
 
@@ -88,21 +90,44 @@ class Inspector {
       return;
     }
     const auto head = reader_.find_head((*header)->first_key, {});
-    Vector vector;
-    if (!head || !*head || (*head)->data_offset != row.data_offset() ||
-        !decode_vector((*head)->meta, vector)) {
+    if (!head || !*head || (*head)->data_offset != row.data_offset()) {
       return;
     }
+    const DocumentHeader own = (*head)->header;
+    const std::vector<std::byte> meta((*head)->meta.begin(), (*head)->meta.end());
+    Vector vector;
+    if (!decode_vector(meta, vector)) {
+      return;
+    }
+    if (own.serial < core_.header.purge_epoch) {  // where no gate refuses it
+      view_.entries.push_back(
+          {fmt::format("row {} leads to a head that was purged with everything", unit),
+           own.serial,
+           0,
+           {unit, unit}});
+    }
+    for (const Alternate& each : vector.all()) {
+      alternate(own, std::string(vector.object), each, unit);
+    }
+  }
+
+  /// The head's row is counted to the first alternate; the others are found through it.
+  void alternate(const DocumentHeader& head,
+                 const std::string& object,
+                 const Alternate& alternate,
+                 std::uint32_t unit) {
     const std::uint64_t index = view_.entries.size();
-    EntryUse entry{
-        std::string(vector.name), (*head)->header.serial, (*head)->header.object_bytes, {}};
-    book(entry, unit, index);
-    if (!vector.resident && vector.fragment_content_bytes > 0) {
-      const Key first_key = (*head)->header.first_key;
-      Key key = vector.earliest;
+    EntryUse entry{object + std::string(alternate.name), head.serial, alternate.object_bytes, {}};
+    if (view_.units[unit].kind == UnitUse::Kind::quarantine) {
+      book(entry, unit, index);
+    } else {
+      entry.through = unit;
+    }
+    if (!alternate.resident) {
+      Key key = alternate.earliest;
       for (std::uint64_t at = 0; at < entry.body_bytes && at < core_.geometry.data_bytes();
-           at += vector.fragment_content_bytes, key = next_fragment(key)) {
-        const auto found = reader_.find_fragment(first_key, key, at);
+           at += alternate.fragment_content_bytes, key = next_fragment(key)) {
+        const auto found = reader_.find_fragment(head.first_key, key, at);
         if (found && *found) {
           book(entry, by_offset_[(*found)->data_offset / block_bytes + 1], index);
         }

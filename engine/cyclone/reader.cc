@@ -1,11 +1,14 @@
 // A read believes nothing: the row gives a place and a rough size, the document there says what it
 // is, and its checksums say whether that is so. A document of another key is no surprise (tags have
 // 12 bits, and the log overwrites): it is passed over. Of several heads of one key the one written
-// last counts. A part that is missing or damaged makes the whole object a miss, before a byte of it
-// is handed out.
+// last counts, and none from before everything was purged: a disk that loses what it promised may
+// show one in a place where a newer one was written. A part that is missing or damaged makes the
+// whole object a miss, before a byte of it is handed out.
 #include "engine/cyclone/reader.h"
 
 #include <algorithm>
+
+#include "engine/alternate.h"
 
 namespace engine::cyclone {
 namespace {
@@ -123,7 +126,7 @@ Status Reader::heads_of(const Key& key, std::vector<Row>& into) {
   return outcome;
 }
 
-Result<std::optional<Found>> Reader::find_head(const Key& key, std::string_view name) {
+Result<std::optional<Found>> Reader::find_head(const Key& key, std::string_view object) {
   core_.directory.candidates(key, log_.window(), rows_);
   std::erase_if(rows_, [](const Row& row) { return !row.head; });
   std::optional<Found> newest;
@@ -139,9 +142,13 @@ Result<std::optional<Found>> Reader::find_head(const Key& key, std::string_view 
     }
     const DocumentHeader& header = (*found)->header;
     const bool same = header.kind == DocumentKind::head && header.first_key == key &&
-                      (name.empty() || vector.name == name);
+                      (object.empty() || vector.object == object);
     if (!same && core_.gates.on(Gate::document_key)) {
       core_.gates.refuse(Gate::document_key);
+      continue;
+    }
+    if (header.serial < core_.header.purge_epoch && core_.gates.on(Gate::purge_epoch)) {
+      core_.gates.refuse(Gate::purge_epoch);
       continue;
     }
     if (!newest || header.serial > newest->header.serial) {
@@ -183,12 +190,12 @@ Result<std::optional<Found>> Reader::find_fragment(const Key& first_key,
 
 /// False where a fragment is missing, or is not as long as it must be.
 Result<bool> Reader::read_fragments(const Key& first_key,
-                                    const Vector& vector,
+                                    const Alternate& alternate,
                                     ByteRange range,
                                     GetReply& reply) {
-  const std::uint64_t each = vector.fragment_content_bytes;
+  const std::uint64_t each = alternate.fragment_content_bytes;
   const std::uint64_t end = range.offset_bytes + range.size_bytes;
-  Key key = vector.earliest;
+  Key key = alternate.earliest;
   for (std::uint64_t at = 0; at < reply.body_bytes; at += each, key = next_fragment(key)) {
     const std::uint64_t length = std::min(each, reply.body_bytes - at);
     if (at + length <= range.offset_bytes || at >= end) {
@@ -221,7 +228,7 @@ bool Reader::still(std::string_view name, std::span<const std::uint64_t> parts) 
       return row.head == head && place_of(row.data_offset(), row.phase) == place;
     });
   };
-  if (core_.recovering || parts.empty() || !lies_there(key_of(name), parts[0], true)) {
+  if (core_.recovering || parts.empty() || !lies_there(key_of(object_of(name)), parts[0], true)) {
     return false;
   }
   constexpr std::size_t first_fragment = 3;
@@ -234,37 +241,56 @@ bool Reader::still(std::string_view name, std::span<const std::uint64_t> parts) 
   return true;
 }
 
+/// Null where the object has no such alternate.
+const Alternate* Reader::choose(const Vector& vector, std::string_view name) {
+  const Alternate* chosen = vector.find(name);
+  if (chosen == nullptr) {
+    core_.gates.refuse(Gate::document_key);
+    chosen = core_.gates.on(Gate::document_key) ? nullptr : vector.alternates.data();
+  }
+  return chosen;
+}
+
+/// False where it is not wholly there.
+Result<bool> Reader::read_body(const Found& head,
+                               const Alternate& alternate,
+                               ByteRange range,
+                               GetReply& reply) {
+  range.offset_bytes = std::min(range.offset_bytes, reply.body_bytes);
+  range.size_bytes = std::min(range.size_bytes, reply.body_bytes - range.offset_bytes);
+  if (alternate.resident) {
+    const bool whole = head.content.size() == reply.body_bytes;
+    const auto part = whole ? head.content.subspan(range.offset_bytes, range.size_bytes)
+                            : std::span<const std::byte>();
+    reply.body.assign(part.begin(), part.end());
+    return whole;
+  }
+  if (reply.body_bytes > core_.geometry.data_bytes()) {
+    core_.gates.refuse(Gate::document_bounds);
+    return false;
+  }
+  reply.parts.insert(reply.parts.end(), {alternate.earliest.low(), alternate.earliest.high()});
+  return read_fragments(Key(head.header.first_key), alternate, range, reply);
+}
+
 Status Reader::get(std::string_view name, ByteRange range, GetReply& reply) {
   ++core_.counters.gets;
   clear(reply);
-  const Key key = key_of(name);
-  const auto head =
-      core_.recovering ? Result<std::optional<Found>>(std::nullopt) : find_head(key, name);
+  const std::string_view object = object_of(name);
+  const auto head = core_.recovering ? Result<std::optional<Found>>(std::nullopt)
+                                     : find_head(key_of(object), object);
   if (!head) {
     return tl::unexpected(head.error());
   }
   Vector vector;
+  const Alternate* alternate =
+      *head && decode_vector((*head)->meta, vector) ? choose(vector, alternate_of(name)) : nullptr;
   Result<bool> whole = false;
-  if (*head && decode_vector((*head)->meta, vector)) {
-    const Found found = **head;
-    reply.parts.push_back(place_of(found.data_offset, found.phase));
-    reply.header = vector.header;
-    reply.body_bytes = found.header.object_bytes;
-    range.offset_bytes = std::min(range.offset_bytes, reply.body_bytes);
-    range.size_bytes = std::min(range.size_bytes, reply.body_bytes - range.offset_bytes);
-    if (vector.resident) {
-      whole = found.content.size() == reply.body_bytes;
-      const auto part = *whole ? found.content.subspan(range.offset_bytes, range.size_bytes)
-                               : std::span<const std::byte>();
-      reply.body.assign(part.begin(), part.end());
-    } else if (vector.fragment_content_bytes == 0 ||
-               reply.body_bytes > core_.geometry.data_bytes()) {
-      core_.gates.refuse(Gate::document_bounds);
-    } else {
-      const Key owner = found.header.first_key;
-      reply.parts.insert(reply.parts.end(), {vector.earliest.low(), vector.earliest.high()});
-      whole = read_fragments(owner, vector, range, reply);
-    }
+  if (alternate != nullptr) {
+    reply.parts.push_back(place_of((*head)->data_offset, (*head)->phase));
+    reply.header = alternate->header;
+    reply.body_bytes = alternate->object_bytes;
+    whole = read_body(**head, *alternate, range, reply);
   }
   if (whole && *whole) {
     note_hot(**head);

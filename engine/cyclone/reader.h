@@ -23,8 +23,8 @@ class Reader {
  public:
   Reader(Core& core, Log& log);
 
-  /// The newest head of `key` that passes every gate; with `name`, only one that bears it.
-  [[nodiscard]] Result<std::optional<Found>> find_head(const Key& key, std::string_view name);
+  /// The newest head of `key` that passes every gate; with `object`, only one of that name.
+  [[nodiscard]] Result<std::optional<Found>> find_head(const Key& key, std::string_view object);
   [[nodiscard]] Status get(std::string_view name, ByteRange range, GetReply& reply);
   /// As `Store::still`: the rows of head and fragments are as they were, and nothing was written
   /// over them.
@@ -46,8 +46,13 @@ class Reader {
   [[nodiscard]] std::optional<Found> judge(const DecodedDocument& decoded,
                                            std::span<const std::byte> bytes);
   [[nodiscard]] std::span<std::byte> extent(const Row& row, std::uint64_t bytes_max);
+  [[nodiscard]] const Alternate* choose(const Vector& vector, std::string_view name);
+  [[nodiscard]] Result<bool> read_body(const Found& head,
+                                       const Alternate& alternate,
+                                       ByteRange range,
+                                       GetReply& reply);
   [[nodiscard]] Result<bool> read_fragments(const Key& first_key,
-                                            const Vector& vector,
+                                            const Alternate& alternate,
                                             ByteRange range,
                                             GetReply& reply);
 

@@ -10,7 +10,8 @@
 // before the wrap, and the next put wraps again over whatever that write left. Rows of the cycle
 // before that point there are harmless: what they find does not match their key or its checksum.
 //
-// A purge takes the heads of its key away; a head those written before it. Both name the row they
+// A purge takes the heads of its key away, a purge of everything all heads; a head those of its key
+// written before it. The first and the last name the row they
 // end, and rows come and go in the order of the first time, so that a full segment forgets what it
 // forgot then, and nothing that was evicted comes back. So does what was moved out of the cursor's
 // way: it ends the row of its old place.
@@ -99,26 +100,32 @@ void RollForward::drop_heads(const Key& key) {
   }
 }
 
-void RollForward::index(const DocumentHeader& header, std::uint64_t position) {
-  if (header.kind == DocumentKind::fragment && header.moved_from != 0) {
-    superseded_ += core_.directory.erase(header.key, header.moved_from) ? 1 : 0;
-  }
-  if (header.kind != DocumentKind::fragment) {
+/// The rows that `header` says are over.
+void RollForward::drop_what_ends(const DocumentHeader& header) {
+  if (header.kind == DocumentKind::purge_all) {
+    core_.header.purge_epoch = header.serial + 1;
+    superseded_ += core_.directory.erase_if([](const Row& row) { return row.head; });
+  } else if (header.kind == DocumentKind::fragment) {
+    superseded_ += header.moved_from != 0 && core_.directory.erase(header.key, header.moved_from);
+  } else {
     // By its row where the document names it: the head itself may be overwritten by now.
     superseded_ += core_.directory.erase(header.first_key, header.body_offset) ? 1 : 0;
     drop_heads(header.first_key);
   }
+}
+
+void RollForward::index(const DocumentHeader& header, std::uint64_t position) {
+  drop_what_ends(header);
   const std::uint64_t room = rounded_length(header.length, core_.geometry);
   core_.header.last_write_pos = position;
   core_.header.write_pos = core_.header.agg_pos = position + room;
   core_.header.evacuated_bytes += header.moved_from != 0 ? room : 0;
   core_.log_bytes += room;
   ++core_.header.dirty;
-  if (header.kind == DocumentKind::purge) {
-    ++core_.header.purge_epoch;
+  const bool head = header.kind == DocumentKind::head;
+  if (!head && header.kind != DocumentKind::fragment) {
     return;
   }
-  const bool head = header.kind == DocumentKind::head;
   log_.index(header.key, core_.data_offset(position), header.length, head, header.pinned);
   log_.restart();
 }

@@ -25,6 +25,7 @@ class RollForward {
   [[nodiscard]] bool continues(std::uint64_t position, DecodedDocument& decoded);
   [[nodiscard]] bool take_run(std::uint64_t position);
   void index(const DocumentHeader& header, std::uint64_t position);
+  void drop_what_ends(const DocumentHeader& header);
   void drop_heads(const Key& key);
 
   Core& core_;

@@ -177,6 +177,8 @@ Stats Stripe::stats() const {
                     {"failed_syncs", counters.failed_syncs},
                     {"evacuated", counters.evacuated},
                     {"evacuations_refused", counters.evacuations_refused},
+                    {"alternates_evicted", counters.alternates_evicted},
+                    {"purges_of_all", counters.purges_of_all},
                     {"evictions", core_.directory.evictions()},
                     {"segments_emptied", core_.directory.segments_emptied()},
                     {"rolled_forward", roll_forward_.documents()},

@@ -1,11 +1,25 @@
 // Fragments first, the head last: an object exists from the moment its head is durable, and until
 // then it is some fragments nobody asks for. What is left of an upload that was given up, and of an
 // object that was replaced, stays in the log and in the directory until the cursor comes round.
+//
+// A head has all alternates of its object, so whatever changes one of them writes the head again
+// with the others as they were. At most one body is in the head. The one that is put goes there
+// where it fits, and the one that was there becomes a fragment; every other change takes the body
+// that is there along, as long as it fits. So an alternate's body is never older in the log than
+// its put, and is lost with its own fragments, not with another's.
+//
+// Example: fragments of 8K; k|a of 3K is put, its body is in head 1. k|b of 20K is put: three
+// fragments, and head 2 with both vectors and the body of k|a. k|c of 1K is put: the body of k|a
+// becomes a fragment, head 3 has three vectors and the body of k|c. Purge of k|b: head 4 has two
+// vectors, and the body of k|c again.
 #include "engine/cyclone/upload.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
+
+#include "engine/alternate.h"
 
 namespace engine::cyclone {
 
@@ -58,16 +72,11 @@ Result<UploadId> Uploads::begin(std::string_view name,
   Upload upload;
   upload.name = name;
   upload.header = header;
-  upload.key = key_of(name);
+  upload.key = key_of(object_of(name));
   upload.earliest = upload.next = any_key(upload.key);
-  upload.pinned = is_pinned(core_.config, name);
+  upload.pinned = is_pinned(core_.config, object_of(name));
   upload.body_bytes = body_bytes;
   upload.failed_writes = core_.counters.failed_writes;
-  Vector vector;
-  vector.name = name;
-  vector.header = header;
-  upload.resident =
-      document_header_bytes + vector_bytes(vector) + body_bytes <= core_.geometry.fragment_bytes;
   table_.emplace(++last_id_, std::move(upload));
   return last_id_;
 }
@@ -131,52 +140,88 @@ Status Uploads::append(UploadId id, std::span<const std::byte> bytes) {
   return {};
 }
 
+/// The body that is resident in the head becomes a fragment of its own.
+Status Uploads::displace(const Key& key, HeadDraft& draft) {
+  const Alternate* resident = draft.resident();
+  if (resident == nullptr) {
+    return {};
+  }
+  Upload moved;
+  moved.key = key;
+  moved.body_bytes = resident->object_bytes;
+  moved.next = any_key(key);
+  moved.pinned = is_pinned(core_.config, draft.vector().object);
+  moved.buffer = draft.displace(moved.next, fragment_content());
+  return moved.buffer.empty() ? Status{} : write_fragment(moved);
+}
+
 /// Appends the head, and takes the older heads of the key out of the directory.
-Status Uploads::write_head(Upload& upload, std::uint32_t order) {
-  Vector vector;
-  vector.name = upload.name;
-  vector.header = upload.header;
-  vector.earliest = upload.earliest;
-  vector.resident = upload.resident;
-  vector.fragment_content_bytes = upload.resident ? 0 : fragment_content();
-  vector.order = order;
-  std::vector<std::byte> meta(vector_bytes(vector));
-  encode_vector(vector, meta);
+Status Uploads::write_head(const Key& key, const HeadDraft& draft) {
+  std::vector<std::byte> meta(vector_bytes(draft.vector()));
+  encode_vector(draft.vector(), meta);
   DocumentHeader header;
   header.kind = DocumentKind::head;
-  header.object_bytes = upload.body_bytes;
-  header.first_key = header.key = upload.key;
-  header.pinned = upload.pinned;
+  header.object_bytes = draft.vector().alternates.front().object_bytes;
+  header.first_key = header.key = key;
+  header.pinned = is_pinned(core_.config, draft.vector().object);
   // The older head may be among what is moved: it is looked for behind that.
-  Status done = evacuation_.make_way(document_header_bytes + meta.size() + upload.buffer.size());
-  done = done ? reader_.heads_of(upload.key, old_rows_) : done;
+  Status done = evacuation_.make_way(draft.document_bytes());
+  done = done ? reader_.heads_of(key, old_rows_) : done;
   if (!done) {
     return done;
   }
   header.body_offset = old_rows_.empty() ? 0 : old_rows_.back().offset_blocks;
-  const auto at = writer_.append(header, meta, upload.buffer);
+  const auto at = writer_.append(header, meta, draft.content());
   if (!at) {
     return tl::unexpected(at.error());
   }
   // In this order, as roll-forward does it: a row more or less decides what a full segment forgets.
   for (const Row& row : old_rows_) {
-    log_.replace(upload.key, row);
+    log_.replace(key, row);
   }
-  const std::uint64_t bytes = document_header_bytes + meta.size() + upload.buffer.size();
-  log_.index(upload.key, *at, bytes, true, upload.pinned);
+  log_.index(key, *at, draft.document_bytes(), true, header.pinned);
   return {};
 }
 
-Status Uploads::publish(Upload& upload) {
+/// The body as fragments, or, where it fits, in the head; then another body leaves it.
+Status Uploads::place_body(Upload& upload, HeadDraft& draft) {
+  const std::uint64_t without_body = draft.document_bytes() - draft.content().size();
   Status done;
-  if (!upload.resident && !upload.buffer.empty()) {
+  if (upload.written == 0 && without_body + upload.buffer.size() <= core_.geometry.fragment_bytes) {
+    done = displace(upload.key, draft);
+    draft.settle(std::move(upload.buffer));
+    return done;
+  }
+  if (!upload.buffer.empty()) {
     done = write_fragment(upload);
   }
+  return done ? fit(upload.key, draft) : done;
+}
+
+/// A head that is too long gives its resident body away.
+Status Uploads::fit(const Key& key, HeadDraft& draft) {
+  return draft.document_bytes() > core_.geometry.fragment_bytes ? displace(key, draft) : Status{};
+}
+
+Status Uploads::publish(Upload& upload) {
+  HeadDraft draft;
+  Status done = draft.load(reader_, upload.key, object_of(upload.name));
+  if (!done) {
+    return done;
+  }
+  Alternate written;
+  written.name = alternate_of(upload.name);
+  written.header = upload.header;
+  written.object_bytes = upload.body_bytes;
+  written.earliest = upload.earliest;
+  written.fragment_content_bytes = fragment_content();
+  core_.counters.alternates_evicted += draft.put(written, core_.geometry.fragment_bytes);
+  done = place_body(upload, draft);
   // Before a head says that it replaces the version there is.
   if (done && upload.failed_writes != core_.counters.failed_writes) {
     return fail(Trouble::device, "a part of the body could not be written");
   }
-  done = done ? write_head(upload, 0) : done;
+  done = done ? write_head(upload.key, draft) : done;
   if (done && (!core_.config.acknowledge_buffered || log_.over_high_water())) {
     done = writer_.flush();
   }
@@ -220,39 +265,26 @@ void Uploads::abort_all() {
   table_.clear();
 }
 
-/// A new head under the new header. A resident body goes along; where the two do not fit one
-/// document any more it becomes a fragment. Other bodies stay where they are.
+/// A new head, in which this alternate has the new header. A resident body goes along; where it
+/// does not fit any more it becomes a fragment. Other bodies stay where they are.
 Result<bool> Uploads::update_header(std::string_view name, std::string_view header) {
   const Status possible = check(name, header, 0);
   if (!possible) {
     return tl::unexpected(possible.error());
   }
-  const Key key = key_of(name);
-  const auto head = reader_.find_head(key, name);
-  Vector vector;
-  if (!head || !*head || !decode_vector((*head)->meta, vector)) {
-    return head ? Result<bool>(false) : tl::unexpected(head.error());
+  const Key key = key_of(object_of(name));
+  HeadDraft draft;
+  Status done = draft.load(reader_, key, object_of(name));
+  const Alternate* found = done ? draft.vector().find(alternate_of(name)) : nullptr;
+  if (found == nullptr) {
+    return done ? Result<bool>(false) : tl::unexpected(done.error());
   }
-  Upload upload;
-  upload.name = name;
-  upload.header = header;
-  upload.key = key;
-  upload.pinned = is_pinned(core_.config, name);
-  upload.earliest = upload.next = vector.earliest;
-  upload.body_bytes = (*head)->header.object_bytes;
-  upload.resident = vector.resident;
-  upload.failed_writes = core_.counters.failed_writes;
-  upload.buffer.assign((*head)->content.begin(), (*head)->content.end());
-  const std::uint32_t order = vector.order + 1;
-  vector.header = header;
-  const std::uint64_t bytes = document_header_bytes + vector_bytes(vector) + upload.buffer.size();
-  Status done;
-  if (upload.resident && bytes > core_.geometry.fragment_bytes) {
-    upload.resident = false;
-    upload.earliest = upload.next = any_key(key);
-    done = write_fragment(upload);
-  }
-  done = done ? write_head(upload, order) : done;
+  Alternate renewed = *found;
+  renewed.header = header;
+  ++renewed.order;
+  core_.counters.alternates_evicted += draft.put(renewed, core_.geometry.fragment_bytes);
+  done = fit(key, draft);
+  done = done ? write_head(key, draft) : done;
   if (done && (!core_.config.acknowledge_buffered || log_.over_high_water())) {
     done = writer_.flush();
   }
@@ -263,31 +295,79 @@ Result<bool> Uploads::update_header(std::string_view name, std::string_view head
   return true;
 }
 
+/// What a purge has appended is durable, where purges are to be.
+Status Uploads::settle_purge() {
+  ++core_.header.dirty;
+  if (!core_.gates.on(Gate::durable_purge)) {
+    return {};
+  }
+  core_.gates.refuse(Gate::durable_purge);
+  return writer_.flush();
+}
+
+/// Of an object with other alternates: a head without this one. A head that does not name it says
+/// already that it is gone.
+Result<bool> Uploads::purge(std::string_view name) {
+  const Key key = key_of(object_of(name));
+  HeadDraft draft;
+  Status done = draft.load(reader_, key, object_of(name));
+  if (!done) {
+    return tl::unexpected(done.error());
+  }
+  bool found = draft.remove(alternate_of(name));
+  if (draft.vector().count == 0) {
+    const auto purged = purge_object(key, object_of(name));
+    found = purged ? found || *purged : found;
+    done = purged ? done : tl::unexpected(purged.error());
+  } else if (found) {
+    done = write_head(key, draft);
+  }
+  done = done ? settle_purge() : done;
+  if (!done) {
+    return tl::unexpected(done.error());
+  }
+  ++core_.counters.purges;
+  return found;
+}
+
 /// Written even where the directory knows no such object: a row that was dropped in memory may
 /// still be in a copy on the disk.
-Result<bool> Uploads::purge(std::string_view name) {
-  const Key key = key_of(name);
-  Status done = evacuation_.make_way(document_header_bytes + name.size());
+Result<bool> Uploads::purge_object(const Key& key, std::string_view object) {
+  Status done = evacuation_.make_way(document_header_bytes + object.size());
   done = done ? reader_.heads_of(key, old_rows_) : done;
   for (const Row& row : old_rows_) {
     static_cast<void>(core_.directory.erase(key, row.offset_blocks));
   }
   if (done && core_.gates.on(Gate::durable_purge)) {
-    core_.gates.refuse(Gate::durable_purge);
     DocumentHeader header;
     header.kind = DocumentKind::purge;
     header.first_key = header.key = key;
     header.body_offset = old_rows_.empty() ? 0 : old_rows_.back().offset_blocks;
-    const auto at = writer_.append(header, std::as_bytes(std::span(name)), {});
-    done = at ? writer_.flush() : tl::unexpected(at.error());
+    const auto at = writer_.append(header, std::as_bytes(std::span(object)), {});
+    done = at ? done : tl::unexpected(at.error());
   }
-  if (!done) {
-    return tl::unexpected(done.error());
+  return done ? Result<bool>(!old_rows_.empty()) : tl::unexpected(done.error());
+}
+
+/// One document, whatever the stripe holds. Fragments stay in the directory: without a head nothing
+/// leads to them, and those of uploads in progress will get theirs.
+Status Uploads::purge_all() {
+  if (core_.gates.on(Gate::durable_purge)) {
+    DocumentHeader header;
+    header.kind = DocumentKind::purge_all;
+    const Status way = evacuation_.make_way(document_header_bytes);
+    const auto at = way ? writer_.append(header, {}, {}) : tl::unexpected(way.error());
+    if (!at) {
+      return tl::unexpected(at.error());
+    }
   }
-  ++core_.header.dirty;
-  ++core_.header.purge_epoch;
-  ++core_.counters.purges;
-  return !old_rows_.empty();
+  static_cast<void>(core_.directory.erase_if([](const Row& row) { return row.head; }));
+  const Status done = settle_purge();
+  if (done && core_.gates.on(Gate::durable_purge)) {
+    core_.header.purge_epoch = core_.header.write_serial;
+  }
+  core_.counters.purges_of_all += done ? 1 : 0;
+  return done;
 }
 
 }  // namespace engine::cyclone

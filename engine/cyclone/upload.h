@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/cyclone/evacuation.h"
+#include "engine/cyclone/head_draft.h"
 
 namespace engine::cyclone {
 
@@ -23,13 +24,14 @@ class Uploads {
 
   [[nodiscard]] Result<bool> update_header(std::string_view name, std::string_view header);
   [[nodiscard]] Result<bool> purge(std::string_view name);
+  [[nodiscard]] Status purge_all();
 
  private:
   struct Upload {
     std::string name, header;
-    Key key;
+    Key key;  // of the object
     Key earliest, next;
-    bool resident = true, pinned = false;
+    bool pinned = false;
     std::uint64_t body_bytes = 0, received = 0, written = 0;
     std::uint64_t failed_writes = 0;  // of the log, when this began
     std::vector<std::byte> buffer;    // content not in the log yet: one fragment at most
@@ -45,8 +47,13 @@ class Uploads {
   [[nodiscard]] Result<Table::iterator> find(UploadId id);
   [[nodiscard]] Key any_key(const Key& other);
   [[nodiscard]] Status write_fragment(Upload& upload);
-  [[nodiscard]] Status write_head(Upload& upload, std::uint32_t order);
+  [[nodiscard]] Status displace(const Key& key, HeadDraft& draft);
+  [[nodiscard]] Status fit(const Key& key, HeadDraft& draft);
+  [[nodiscard]] Status place_body(Upload& upload, HeadDraft& draft);
+  [[nodiscard]] Status write_head(const Key& key, const HeadDraft& draft);
   [[nodiscard]] Status publish(Upload& upload);
+  [[nodiscard]] Status settle_purge();
+  [[nodiscard]] Result<bool> purge_object(const Key& key, std::string_view object);
 
   Core& core_;
   Writer& writer_;

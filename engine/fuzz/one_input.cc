@@ -100,17 +100,21 @@ void recover_and_read(Store& store) {
   for (std::size_t key = 0; key < object_count; ++key) {
     static_cast<void>(store.get(key_name(key), {}, reply));
   }
+  static_cast<void>(store.get(key_name(5) + "|a", {}, reply));
   static_cast<void>(store.inspect());
 }
 
 void use(Store& store) {
   recover_and_read(store);
   static_cast<void>(store.update_header(key_name(1), "another"));
+  static_cast<void>(store.update_header(key_name(5) + "|a", "another"));
   static_cast<void>(store.purge(key_name(2)));
   for (std::size_t n = 0; n < 4; ++n) {
     put(store, key_name(n), 50 + n, 500 + 2500 * n);
   }
+  static_cast<void>(store.purge(key_name(5)));
   static_cast<void>(store.inspect());
+  static_cast<void>(store.purge_all());
 }
 
 void decode_span(std::uint8_t gates, View rest) {

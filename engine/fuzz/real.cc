@@ -155,6 +155,8 @@ Real::Real() {
   static_cast<void>(store->sync());
   put(*store, key_name(3), 77, 5000);
   static_cast<void>(store->update_header(key_name(5), "newer"));
+  put(*store, key_name(5) + "|a", 78, 6000);
+  put(*store, key_name(5) + "|b", 79, 200);
   static_cast<void>(store->purge(key_name(4)));
   running = mark_disk(disk.now, config_of(0));
   documents = documents_of(disk.now, one_stripe());

@@ -17,14 +17,25 @@ using rock::TestDevice;
 
 /// One call, as drawn.
 struct Call {
-  enum class Kind { put, get, range, update, purge, begin_abort, sync, tick, count } kind;
+  enum class Kind {
+    put,
+    get,
+    range,
+    update,
+    purge,
+    begin_abort,
+    sync,
+    tick,
+    purge_all,
+    count
+  } kind;
   int key = 0;
   std::size_t size_bytes = 0;
 };
 
 void showValue(const Call& call, std::ostream& out) {
-  constexpr std::array<const char*, 8> names = {
-      "put", "get", "range", "update", "purge", "begin_abort", "sync", "tick"};
+  constexpr std::array<const char*, 9> names = {
+      "put", "get", "range", "update", "purge", "begin_abort", "sync", "tick", "purge_all"};
   out << names.at(static_cast<std::size_t>(call.kind)) << " k" << call.key << ' '
       << call.size_bytes;
 }
@@ -85,6 +96,8 @@ Answer carry_out(Store& store, const Call& call, std::uint64_t version) {
     }
     case Call::Kind::sync:
       return {store.sync().has_value(), false, "", 0, {}};
+    case Call::Kind::purge_all:
+      return {store.purge_all().has_value(), false, "", 0, {}};
     default:
       // How much background work there is differs from store to store.
       return {store.tick().has_value(), false, "", 0, {}};

@@ -58,6 +58,20 @@ TEST(RamStore, KeepsUpdatesAndPurges) {
   EXPECT_EQ(counter(*store, "used_bytes"), 0U);
 }
 
+TEST(RamStore, APurgeOfEverythingSparesUploads) {
+  const auto store = ram_store(1 << 20);
+  ASSERT_TRUE(put(*store, "a", body(100, 1)));
+  ASSERT_TRUE(put(*store, "a|b", body(100, 2)));
+  const auto upload = store->begin_put("c", "h", 50);
+  ASSERT_TRUE(store->purge_all());
+  EXPECT_FALSE(get(*store, "a").hit);
+  EXPECT_FALSE(get(*store, "a|b").hit);
+  ASSERT_TRUE(store->append(*upload, body(50, 3)) && store->commit(*upload));
+  EXPECT_EQ(get(*store, "c").body, body(50, 3));
+  ASSERT_TRUE(store->purge_all());
+  EXPECT_EQ(counter(*store, "used_bytes"), 0U);
+}
+
 TEST(RamStore, OldVersionStaysUntilTheCommit) {
   const auto store = ram_store(1 << 20);
   ASSERT_TRUE(put(*store, "a", body(100, 1)));

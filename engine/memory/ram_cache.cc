@@ -58,6 +58,13 @@ class RamCache final : public Store {
     forget(key);
     return store_->purge(key);
   }
+  [[nodiscard]] Status purge_all() override {
+    for (const auto& [key, copy] : copies_) {
+      policy_->erase(key);
+    }
+    copies_.clear();
+    return store_->purge_all();
+  }
   [[nodiscard]] Status sync() override { return store_->sync(); }
   [[nodiscard]] Result<bool> tick() override { return store_->tick(); }
   [[nodiscard]] Status close() override {

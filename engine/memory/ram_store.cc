@@ -43,6 +43,7 @@ class RamStore final : public Store {
   }
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override;
   [[nodiscard]] Result<bool> purge(std::string_view key) override;
+  [[nodiscard]] Status purge_all() override;
   [[nodiscard]] Status sync() override { return open(); }
   [[nodiscard]] Result<bool> tick() override {
     const Status may = open();
@@ -90,6 +91,7 @@ class RamStore final : public Store {
                                                     {"misses", 0},
                                                     {"updates", 0},
                                                     {"purges", 0},
+                                                    {"purges_of_all", 0},
                                                     {"evictions", 0}};
 };
 
@@ -286,6 +288,16 @@ Result<bool> RamStore::purge(std::string_view key) {
   drop(found->second);
   ++counters_["purges"];
   return true;
+}
+
+/// What uploads in progress take stays taken.
+Status RamStore::purge_all() {
+  const Status may = open();
+  while (may && !objects_.empty()) {
+    drop(objects_.begin());
+  }
+  counters_["purges_of_all"] += may ? 1 : 0;
+  return may;
 }
 
 Status RamStore::close() {

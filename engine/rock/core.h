@@ -61,7 +61,8 @@ struct Entry {
 };
 
 struct Counters {
-  std::uint64_t puts = 0, aborts = 0, gets = 0, hits = 0, misses = 0, updates = 0, purges = 0;
+  std::uint64_t puts = 0, aborts = 0, gets = 0, hits = 0, misses = 0, updates = 0, purges = 0,
+                purges_of_all = 0;
   std::uint64_t evictions = 0, barriers = 0, invalidations = 0, slot_reads = 0, slot_writes = 0;
   std::uint64_t unreadable_slots = 0;
 };

@@ -125,6 +125,24 @@ Result<bool> RockStore::purge(std::string_view key) {
   return done ? Result<bool>(number.has_value()) : tl::unexpected(done.error());
 }
 
+/// As many purges as there are objects, and one barrier. Without durable invalidation too the
+/// rebuild is finished first: what it finds later would be there again.
+Status RockStore::purge_all() {
+  Status done = may_change();
+  done = done ? rebuild_.finish() : done;
+  for (std::uint32_t number = 0; done && number < core_.entries.size(); ++number) {
+    if (core_.entries[number].state == EntryState::readable) {
+      done = core_.free_chain(core_.entries[number], UnitUse::Kind::entry, number);
+      core_.drop_entry(number, EntryState::retired);
+    }
+  }
+  if (done && core_.gates.on(Gate::durable_invalidation) && core_.dirty()) {
+    done = core_.flush();
+  }
+  core_.counters.purges_of_all += done ? 1 : 0;
+  return done;
+}
+
 /// An older version that the rebuild has not met yet would contradict what is made durable here.
 Status RockStore::sync() {
   Status done = may_change();
@@ -196,6 +214,7 @@ Stats RockStore::stats() const {
                     {"misses", counters.misses},
                     {"updates", counters.updates},
                     {"purges", counters.purges},
+                    {"purges_of_all", counters.purges_of_all},
                     {"evictions", counters.evictions},
                     {"barriers", counters.barriers},
                     {"invalidations", counters.invalidations},

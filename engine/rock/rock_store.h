@@ -28,6 +28,7 @@ class RockStore final : public Store {
   [[nodiscard]] bool still(std::string_view key, std::span<const std::uint64_t> parts) override;
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override;
   [[nodiscard]] Result<bool> purge(std::string_view key) override;
+  [[nodiscard]] Status purge_all() override;
   [[nodiscard]] Status sync() override;
   [[nodiscard]] Result<bool> tick() override { return ticks(1); }
   [[nodiscard]] Result<bool> ticks(std::uint64_t slices) override;

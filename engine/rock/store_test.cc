@@ -176,6 +176,21 @@ TEST_F(StoreTest, PurgeIsDurableWhenItReturns) {
   EXPECT_TRUE(rig_.device.pending.empty());
 }
 
+TEST_F(StoreTest, APurgeOfEverythingIsDurableWhenItReturns) {
+  for (int n = 0; n < 5; ++n) {
+    put("k" + std::to_string(n), body(1, 1500));
+  }
+  ASSERT_TRUE(rig_.store->sync());
+  put("k0", body(2, 1500));
+  ASSERT_TRUE(rig_.store->purge_all());
+  EXPECT_TRUE(rig_.device.pending.empty());
+  EXPECT_TRUE(rig_.store->inspect().entries.empty());
+  ASSERT_TRUE(rig_.store->purge_all()) << "of nothing";
+  rig_.expect_conserved();
+  put("l", body(3, 100));
+  EXPECT_TRUE(rig_.get("l").hit);
+}
+
 TEST_F(StoreTest, HeaderUpdateKeepsTheBody) {
   put("k", body(1, 3000), "first");
   EXPECT_TRUE(rig_.store->update_header("k", "second").value_or(false));

@@ -1,6 +1,7 @@
 #include "engine/service/cache_engine.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/alternate.h"
 #include "engine/rock/check.h"
 #include "engine/service/c_calls.h"
 #include "engine/service/source.h"
@@ -52,14 +54,32 @@ const DiskUse* disk_of(const Inspection& view, std::uint64_t unit) {
 }
 
 cache_engine_object object_of(const Inspection& view, const EntryUse& entry) {
-  const DiskUse* disk = entry.units.empty() ? nullptr : disk_of(view, entry.units.front());
+  const std::uint64_t unit =
+      entry.units.empty() ? entry.through.value_or(UINT32_MAX) : entry.units.front();
+  const DiskUse* disk = disk_of(view, unit);
   return {entry.key.c_str(),
           entry.write_id,
           entry.body_bytes,
           entry.units.data(),
           entry.units.size(),
           disk != nullptr ? disk->name.c_str() : nullptr,
-          disk != nullptr ? disk->volume : 0};
+          disk != nullptr ? disk->volume : 0,
+          entry.through ? *entry.through : UINT64_MAX};
+}
+
+/// True where the head that `entry` is found through is the first unit of an alternate of the same
+/// object.
+bool shares_a_head(const Inspection& view, const EntryUse& entry) {
+  if (*entry.through >= view.units.size()) {
+    return false;
+  }
+  const UnitUse& unit = view.units[*entry.through];
+  if (unit.kind != UnitUse::Kind::entry || unit.entry >= view.entries.size()) {
+    return false;
+  }
+  const EntryUse& first = view.entries[unit.entry];
+  return !first.units.empty() && first.units.front() == *entry.through &&
+         engine::object_of(first.key) == engine::object_of(entry.key);
 }
 
 const EntryUse* find_entry(const Inspection& view, std::string_view key) {
@@ -114,6 +134,10 @@ std::vector<std::string> faults_of(const Inspection& view) {
       } else {
         ++owners[unit];
       }
+    }
+    if (entry.through && !shares_a_head(view, entry)) {
+      faults.push_back(fmt::format(
+          "{} is found through unit {}, which no other alternate has", entry.key, *entry.through));
     }
   }
   for (std::size_t unit = 0; unit < owners.size(); ++unit) {
@@ -377,38 +401,52 @@ int cache_engine_stats(cache_engine* engine, cache_engine_on_number visit, void*
   });
 }
 
+namespace {
+
+/// Does `work` with the store; an image is opened once more for it, since whoever looks does not
+/// write, and again to look on.
+int change(cache_engine& engine, const std::function<engine::Status(engine::Store&)>& work) {
+  const bool image = !engine.source.disk.empty();
+  if (image) {
+    engine.opened.store.reset();
+    engine.opened = {};
+    auto writable =
+        engine::service::open_source(engine.source, engine::block::OpenMode::read_write);
+    if (!writable) {
+      return c_trouble(writable.error());
+    }
+    engine.opened = std::move(*writable);
+  }
+  engine::Status done = work(*engine.opened.store);
+  done = image && done ? engine.opened.store->close() : done;
+  if (image) {
+    engine.opened.store.reset();
+    engine.opened = {};
+    auto again = engine::service::open_source(engine.source, engine::block::OpenMode::read_only);
+    if (!again) {
+      return c_trouble(again.error());
+    }
+    engine.opened = std::move(*again);
+  }
+  return done ? int{CACHE_ENGINE_OK} : c_trouble(done.error());
+}
+
+}  // namespace
+
 int cache_engine_purge(cache_engine* engine, const char* key, int* was_there) {
   return guarded([&] {
-    const bool image = !engine->source.disk.empty();
-    if (image) {
-      // Whoever looks does not write: the image is opened once more for it, and again to look on.
-      engine->opened.store.reset();
-      engine->opened = {};
-      auto writable =
-          engine::service::open_source(engine->source, engine::block::OpenMode::read_write);
-      if (!writable) {
-        return c_trouble(writable.error());
+    return change(*engine, [&](engine::Store& store) {
+      const auto purged = store.purge(key);
+      if (purged && was_there != nullptr) {
+        *was_there = *purged ? 1 : 0;
       }
-      engine->opened = std::move(*writable);
-    }
-    const auto purged = engine->opened.store->purge(key);
-    const auto closed = image && purged ? engine->opened.store->close() : engine::Status();
-    if (image) {
-      engine->opened.store.reset();
-      engine->opened = {};
-      auto again = engine::service::open_source(engine->source, engine::block::OpenMode::read_only);
-      if (!again) {
-        return c_trouble(again.error());
-      }
-      engine->opened = std::move(*again);
-    }
-    if (!purged || !closed) {
-      return c_trouble(purged ? closed.error() : purged.error());
-    }
-    if (was_there != nullptr) {
-      *was_there = *purged ? 1 : 0;
-    }
-    return int{CACHE_ENGINE_OK};
+      return purged ? engine::Status() : tl::unexpected(purged.error());
+    });
   });
+}
+
+int cache_engine_purge_all(cache_engine* engine) {
+  return guarded(
+      [&] { return change(*engine, [](engine::Store& store) { return store.purge_all(); }); });
 }
 // NOLINTEND(readability-function-size,readability-function-cognitive-complexity)

@@ -8,9 +8,9 @@
 ///      cache_engine_close(engine);
 ///    }
 ///
-/// Works on an image that is not in use, or on an engine that runs. Nothing but a purge changes a
-/// byte. One thread at a time for each cache_engine. Texts that are handed out are valid until the
-/// next call with the same cache_engine; those given to a visitor, until it returns.
+/// Works on an image that is not in use, or on an engine that runs. Nothing but the purges changes
+/// a byte. One thread at a time for each cache_engine. Texts that are handed out are valid until
+/// the next call with the same cache_engine; those given to a visitor, until it returns.
 #include <stddef.h>
 #include <stdint.h>
 
@@ -69,6 +69,9 @@ typedef struct {
   size_t unit_count;
   const char* disk;  ///< where it lives, of a store of volumes; else NULL
   uint32_t volume;   ///< that disk's; 0 where there is none
+  /// Of an alternate that shares its head with another one, which has it among its units: the row
+  /// of that head, not counted in `units`. UINT64_MAX: none.
+  uint64_t through;
 } cache_engine_object;
 
 /// Called for each object; anything but 0 ends the walk.
@@ -171,6 +174,8 @@ int cache_engine_stats(cache_engine* engine, cache_engine_on_number visit, void*
 
 /// Removes an object durably; of an image, too. `was_there` may be NULL.
 int cache_engine_purge(cache_engine* engine, const char* key, int* was_there);
+/// Removes every object durably; of an image, too.
+int cache_engine_purge_all(cache_engine* engine);
 
 typedef struct {
   const char* control;  ///< the name of the control segment

@@ -100,6 +100,7 @@ class Client final : public RemoteStore {
     return yes_or_no(ask(writer));
   }
 
+  [[nodiscard]] Status purge_all() override { return done(ask(Verb::purge_all)); }
   [[nodiscard]] Status sync() override { return done(ask(Verb::sync)); }
   [[nodiscard]] Result<bool> tick() override { return ticks(1); }
   [[nodiscard]] Result<bool> ticks(std::uint64_t slices) override {

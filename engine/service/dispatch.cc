@@ -167,6 +167,8 @@ Status Dispatch::tick(FrameReader& request, FrameWriter& answer) {
 
 Status Dispatch::store_verb(Verb verb, FrameReader& request, FrameWriter& answer) {
   switch (verb) {
+    case Verb::purge_all:
+      return store_->purge_all();
     case Verb::sync:
       return store_->sync();
     case Verb::tick:

@@ -33,6 +33,9 @@ Json to_json(const cache_engine_object& object) {
               {"write_id", write_id_text(object.write_id)},
               {"body_bytes", object.body_bytes},
               {"slots", std::vector(object.units, object.units + object.unit_count)}};
+  if (object.through != UINT64_MAX) {
+    row["through"] = object.through;
+  }
   add_disk(object, row);
   return row;
 }
@@ -98,11 +101,12 @@ int take_object(const cache_engine_object* object, void* context) {
   if (page.json) {
     page.rows.push_back(to_json(*object));
   } else {
-    fmt::print("{:<24} {:>12} bytes  write {:<10} {} slots {}\n",
+    fmt::print("{:<24} {:>12} bytes  write {:<10} {} slots{} {}\n",
                object->key,
                object->body_bytes,
                write_id_text(object->write_id),
                object->unit_count,
+               object->through == UINT64_MAX ? "" : " and another alternate's head",
                disk_text(*object));
   }
   return 0;
@@ -318,10 +322,13 @@ int show_command(const Source& source, const std::string& key, bool json) {
   Json row = page.rows.front();
   if (!json) {
     print_label(engine->get(), json);
-    fmt::print("{}: {} bytes, write {}, slots {}{}\n",
+    fmt::print("{}: {} bytes, write {}, slots {}{}{}\n",
                key,
                row["body_bytes"].get<std::uint64_t>(),
                row["write_id"].get<std::string>(),
+               row.contains("through")
+                   ? fmt::format("({}, shared) ", row["through"].get<std::uint64_t>())
+                   : "",
                fmt::join(row["slots"].get<std::vector<std::uint32_t>>(), " -> "),
                row.contains("disk") ? fmt::format(", on {} of volume {}",
                                                   row["disk"].get<std::string>(),
@@ -396,6 +403,19 @@ int stats_command(const Source& source, bool json) {
       fmt::print("  {:<24} {}\n", name, value.dump());
     }
   }
+  return exit_ok;
+}
+
+int purge_all_command(const Source& source, bool json) {
+  const auto engine = inspect_source(source);
+  if (!engine) {
+    return complain(engine.error());
+  }
+  const int code = cache_engine_purge_all(engine->get());
+  if (code != CACHE_ENGINE_OK) {
+    return complain_about_last(code);
+  }
+  fmt::print("{}\n", json ? dump({{"purged", "all"}}) : "every object is purged");
   return exit_ok;
 }
 

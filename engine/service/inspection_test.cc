@@ -61,6 +61,43 @@ TEST_F(ProgramTest, VerbsOnACycloneOfSeveralStripes) {
   EXPECT_EQ(look("lookup", {"k1"}).code, 0);
 }
 
+/// Alternates are objects to whoever looks; all of them and everything else can be purged at once.
+TEST_F(ProgramTest, AlternatesAndThePurgeOfEverything) {
+  fs::resize_file(disk_, 1 << 20);
+  slot_.clear();
+  serve(
+      [](Store& store) {
+        put(store, "k1", body(1, 3000));
+        put(store, "k1|a", body(2, 60000));
+        put(store, "k1|b", body(3, 100));
+        put(store, "v1", body(4, 100));
+        const Inspection view = store.inspect();  // through the socket
+        EXPECT_EQ(
+            std::ranges::count_if(view.entries,
+                                  [](const EntryUse& entry) { return entry.through.has_value(); }),
+            2);
+      },
+      true,
+      two_volumes);
+  const auto listed = nlohmann::json::parse(look("list", {"--json"}).out).at("objects");
+  ASSERT_EQ(listed.size(), 4U);
+  EXPECT_EQ(listed[1].at("key"), "k1|a");
+  EXPECT_EQ(listed[1].at("through"), listed[2].at("slots")[0]) << "the head of k1|b";
+  EXPECT_FALSE(listed[2].contains("through"));
+  EXPECT_NE(look("list").out.find("and another alternate's head"), std::string::npos);
+  EXPECT_NE(look("show", {"k1|a"}).out.find(", shared) "), std::string::npos);
+  EXPECT_NE(look("walk").out.find("object     k1|b"), std::string::npos);
+  EXPECT_EQ(look("check").code, 0);
+  EXPECT_EQ(look("purge", {"k1|b"}).code, 0);
+  EXPECT_EQ(look("lookup", {"k1|b"}).code, 1);
+  EXPECT_EQ(look("lookup", {"k1|a"}).code, 0);
+  EXPECT_EQ(look("purge").code, 2);
+  EXPECT_EQ(look("purge", {"--all", "k1"}).code, 2);
+  EXPECT_EQ(look("purge", {"--all"}).out, "every object is purged\n");
+  EXPECT_TRUE(nlohmann::json::parse(look("list", {"--json"}).out).at("objects").empty());
+  EXPECT_EQ(look("check").code, 0);
+}
+
 int count_object(const cache_engine_object* object, void* context) {
   *static_cast<std::string*>(context) += std::string(object->key) + " ";
   return 0;
@@ -111,6 +148,7 @@ TEST_F(ProgramTest, TheCInterface) {
       << cache_engine_message();
   EXPECT_EQ(was_there, 1);
   EXPECT_EQ(cache_engine_lookup(engine, "v1", &hit), CACHE_ENGINE_NOT_SO);
+  EXPECT_EQ(cache_engine_lookup(engine, "k1", &hit), CACHE_ENGINE_OK);
   cache_engine_close(engine);
   // The middle of the body rots: its head is there, and it cannot be read whole.
   std::string rotten = read_file(disk_);
@@ -123,6 +161,9 @@ TEST_F(ProgramTest, TheCInterface) {
   seen.clear();
   EXPECT_EQ(cache_engine_check(engine, keep_fault, &seen, nullptr), CACHE_ENGINE_NOT_SO);
   EXPECT_EQ(seen, "k1 cannot be read whole");
+  EXPECT_EQ(cache_engine_purge_all(engine), CACHE_ENGINE_OK) << cache_engine_message();
+  EXPECT_EQ(cache_engine_check(engine, keep_fault, &seen, &checked), CACHE_ENGINE_OK);
+  EXPECT_EQ(checked.object_count, 0U);
   cache_engine_close(engine);
 }
 

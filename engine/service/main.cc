@@ -27,6 +27,7 @@ struct CommandLine {
   ListOptions list;
   engine::service::WalkOptions walk;
   std::string key;
+  bool all = false;  ///< purge: every object
   bool json = false;
   std::string shm_prefix = engine::restart::Config().name_prefix;
 };
@@ -172,10 +173,12 @@ int run(int argc, char** argv) {
   CLI::App* disks = add_verb(app, "disks", "the disks and their volumes", line);
   CLI::App* stats = add_verb(app, "stats", "recovery report, refusals by gate, counters", line);
   const CLI::App* shm = add_shm(app, line);
-  CLI::App* purge = add_verb(app, "purge", "removes an object durably", line);
-  for (CLI::App* verb : {lookup, show, purge}) {
+  CLI::App* purge = add_verb(app, "purge", "removes an object, or everything, durably", line);
+  for (CLI::App* verb : {lookup, show}) {
     verb->add_option("KEY", line.key)->required();
   }
+  CLI::Option* key = purge->add_option("KEY", line.key);
+  purge->add_flag("--all", line.all, "every object")->excludes(key);
   if (const auto code = refuse_words(app, argc, argv)) {
     return *code;
   }
@@ -209,6 +212,13 @@ int run(int argc, char** argv) {
   }
   if (show->parsed()) {
     return engine::service::show_command(line.source, line.key, line.json);
+  }
+  if (purge->parsed() && line.all == !line.key.empty()) {
+    fmt::print(stderr, "cache-engine: purge needs a KEY, or --all\n");
+    return engine::service::exit_usage;
+  }
+  if (line.all) {
+    return engine::service::purge_all_command(line.source, line.json);
   }
   if (check->parsed()) {
     return engine::service::check_command(line.source, line.json);

@@ -115,6 +115,7 @@ enum ExitCode : int { exit_ok = 0, exit_not_so = 1, exit_usage = 2, exit_trouble
 [[nodiscard]] int disks_command(const Source& source, bool json);
 [[nodiscard]] int stats_command(const Source& source, bool json);
 [[nodiscard]] int purge_command(const Source& source, const std::string& key, bool json);
+[[nodiscard]] int purge_all_command(const Source& source, bool json);
 
 /// Shows the shared memory below a prefix; changes nothing. Exit code 3 where it is not this
 /// build's.

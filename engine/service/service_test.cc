@@ -93,6 +93,11 @@ TEST_F(ServiceTest, EveryVerbThroughTheSocket) {
   EXPECT_FALSE(store.purge("k").value_or(true));
   ASSERT_TRUE(store.get("k", {}, reply));
   EXPECT_FALSE(reply.hit);
+  const auto again = store.begin_put("again", "", 0);
+  ASSERT_TRUE(again && store.commit(*again));
+  EXPECT_TRUE(store.purge_all());
+  ASSERT_TRUE(store.get("again", {}, reply));
+  EXPECT_FALSE(reply.hit);
   const auto given_up = store.begin_put("u", "", 10);
   ASSERT_TRUE(given_up);
   EXPECT_TRUE(store.abort(*given_up));

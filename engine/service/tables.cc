@@ -53,6 +53,8 @@ void write_inspection(const Inspection& inspection, FrameWriter& writer) {
     for (const std::uint32_t unit : entry.units) {
       writer.u32(unit);
     }
+    writer.u8(entry.through ? 1 : 0);
+    writer.u32(entry.through.value_or(0));
   }
   writer.u32(static_cast<std::uint32_t>(inspection.disks.size()));
   for (const DiskUse& disk : inspection.disks) {
@@ -81,6 +83,9 @@ Inspection read_inspection(FrameReader& reader) {
     for (std::uint32_t place = 0; place < chain && reader.whole(); ++place) {
       entry.units.push_back(reader.u32());
     }
+    const bool through = reader.u8() != 0;
+    const std::uint32_t unit = reader.u32();
+    entry.through = through ? std::optional(unit) : std::nullopt;
   }
   const std::uint32_t disks = reader.u32();
   for (std::uint32_t n = 0; n < disks && reader.whole(); ++n) {

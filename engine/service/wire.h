@@ -38,6 +38,7 @@ enum class Verb : std::uint8_t {
   reopen,
   put,
   verify,
+  purge_all,
 };
 
 /// Longer frames end the connection; a longer object is read in ranges.

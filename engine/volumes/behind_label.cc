@@ -35,6 +35,7 @@ class BehindLabel final : public Store {
   [[nodiscard]] Result<bool> purge(std::string_view key) override {
     return store_->purge(full(key));
   }
+  [[nodiscard]] Status purge_all() override { return store_->purge_all(); }
   [[nodiscard]] Status sync() override { return store_->sync(); }
   [[nodiscard]] Result<bool> tick() override { return store_->tick(); }
   [[nodiscard]] Status close() override { return store_->close(); }

@@ -1,5 +1,7 @@
 #include "engine/volumes/homes.h"
 
+#include "engine/alternate.h"
+
 namespace engine::volumes {
 namespace {
 
@@ -24,8 +26,9 @@ Homes::Homes(const std::vector<DiskFacts>& disks, Hosting hosting) : hosting_(st
 }
 
 std::size_t Homes::home_of(std::string_view key) const {
-  const Volume& volume = volumes_.at(hosting_.volume_of(url_of(key)));
-  return volume.disks[volume.assignment.front().stripe_of(key).value_or(0)];
+  const std::string_view object = object_of(key);  // its alternates stay together
+  const Volume& volume = volumes_.at(hosting_.volume_of(url_of(object)));
+  return volume.disks[volume.assignment.front().stripe_of(object).value_or(0)];
 }
 
 const std::vector<std::size_t>& Homes::disks_of(VolumeTag tag) const {

@@ -90,6 +90,14 @@ class VolumeStore final : public Store {
     return part.store ? part.store->purge(part.key_prefix + std::string(key))
                       : tl::unexpected(missing(part));
   }
+  /// Error where a disk is missing, with the others purged: its objects may come back with it.
+  [[nodiscard]] Status purge_all() override {
+    Status outcome = each([](Store& store) { return store.purge_all(); });
+    for (const Part& part : parts_) {
+      outcome = outcome && !part.store ? tl::unexpected(missing(part)) : outcome;
+    }
+    return outcome;
+  }
   [[nodiscard]] Status sync() override {
     return each([](Store& store) { return store.sync(); });
   }
@@ -271,6 +279,9 @@ Inspection VolumeStore::inspect() const {
         unit += first_unit;
       }
       strip(entry.key, part.key_prefix);
+      if (entry.through) {
+        *entry.through += first_unit;
+      }
       all.entries.push_back(std::move(entry));
     }
   }

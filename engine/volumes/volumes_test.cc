@@ -107,6 +107,32 @@ TEST_F(VolumesTest, ObjectsLiveInTheirVolumeAndOutliveRestarts) {
   EXPECT_EQ(store->stats().counters.at("missing_disks"), 1U);
 }
 
+TEST_F(VolumesTest, AllIsPurgedAndAlternatesStayTogether) {
+  start();
+  for (int n = 0; n < 20; ++n) {
+    ASSERT_TRUE(put(url(n), 1));
+    ASSERT_TRUE(put(url(n) + "|gzip", 2));
+  }
+  stop();
+  const auto disk = disks[0];
+  disks[0].device = nullptr;
+  start();
+  for (int n = 0; n < 20; ++n) {
+    EXPECT_EQ(hits(url(n), 1), hits(url(n) + "|gzip", 2)) << "both or none";
+  }
+  // What a missing disk has comes back with it, and this is said.
+  EXPECT_THAT(store->purge_all().error().message, HasSubstr("disk1 is missing"));
+  EXPECT_TRUE(store->inspect().entries.empty());
+  stop();
+  disks[0] = disk;
+  start();
+  EXPECT_FALSE(store->inspect().entries.empty());
+  ASSERT_TRUE(store->purge_all());
+  stop();
+  start();
+  EXPECT_TRUE(store->inspect().entries.empty());
+}
+
 TEST_F(VolumesTest, MissingDiskIsNotReplacedByAnother) {
   start();
   for (int n = 0; n < 20; ++n) {
