@@ -3,8 +3,8 @@
 // At a crash point each operation is not started, in flight, acknowledged, or given up (aborted by
 // the client, or refused). An acknowledged one is durable when the device says so
 // (`CrashModel::durable_up_to` its end); a purge and a clear (reformat) are durable when they are
-// acknowledged, because that is what a store claims that claims purges at all. At a kill everything
-// acknowledged is durable.
+// acknowledged, because that is what a store claims that claims purges at all; a purge of
+// everything is a purge of each key. At a kill everything acknowledged is durable.
 //
 // A key's operations take effect in the order in which they ended. One that is durable settles the
 // key: exactly its result is there, and every older version is ended for good. Those after it, in
@@ -70,6 +70,7 @@ class Fold {
         put(effect);
         break;
       case OperationKind::purge:
+      case OperationKind::purge_all:
       case OperationKind::clear:
         answers_.must = 0;
         if (effect.state == OperationState::acknowledged) {
@@ -174,8 +175,8 @@ class Witness {
   [[nodiscard]] std::vector<Effect> effects(scenarios::Key key) const {
     std::vector<Effect> effects;
     for (const Operation& operation : history_.operations) {
-      const bool touches = operation.kind == OperationKind::clear ||
-                           (operation.kind != OperationKind::sync && operation.key == key);
+      const bool touches =
+          has_key(operation.kind) ? operation.key == key : operation.kind != OperationKind::sync;
       const OperationState state =
           touches ? state_at(operation, point_, last_segment_) : OperationState::not_started;
       if (state == OperationState::not_started) {
@@ -256,7 +257,7 @@ KeyAnswers answers_of(scenarios::Key key,
 std::vector<scenarios::Key> keys_of(const scenarios::History& history) {
   std::vector<scenarios::Key> keys;
   for (const Operation& operation : history.operations) {
-    if (operation.kind != OperationKind::sync && operation.kind != OperationKind::clear) {
+    if (has_key(operation.kind)) {
       keys.push_back(operation.key);
     }
   }
@@ -305,8 +306,8 @@ std::vector<KeyAnswers> allowed_answers(const scenarios::Recording& recording,
 }
 
 void fold_traffic(const Operation& operation, std::vector<KeyAnswers>& answers) {
-  if (operation.kind == OperationKind::sync) {
-    return;
+  if (!has_key(operation.kind)) {
+    return;  // traffic purges nothing as a whole
   }
   auto at = std::lower_bound(
       answers.begin(), answers.end(), operation.key, [](const KeyAnswers& a, scenarios::Key key) {

@@ -136,6 +136,30 @@ TEST(Allowed, AClearEndsEveryKey) {
   EXPECT_EQ(hand.answers(k2).ended[0].by, clear);
 }
 
+/// In flight it may have reached any of the keys; an upload that was open goes on.
+TEST(Allowed, APurgeOfEverythingIsAPurgeOfEachKey) {
+  EvidenceByHand hand;
+  const auto a = hand.put(k1);
+  const auto b = hand.put(k2);
+  hand.sync();
+  EXPECT_EQ(hand.answers(k1).must, a);
+  EXPECT_EQ(hand.answers(k2).must, b);
+  const auto before = hand.now();
+  const auto purge = hand.purge_all();
+  for (const auto& [key, put] : {std::pair(k1, a), {k2, b}}) {
+    EXPECT_THAT(hand.answers(key, before + 1).may, ElementsAre(Version{put, 0}));
+    EXPECT_EQ(hand.answers(key, before + 1).must, 0U);
+    const KeyAnswers answers = hand.answers(key);
+    EXPECT_THAT(answers.may, IsEmpty());
+    ASSERT_EQ(answers.ended.size(), 1U);
+    EXPECT_EQ(answers.ended[0].by, purge);
+    EXPECT_EQ(answers.ended[0].how, scenarios::OperationKind::purge_all);
+  }
+  const auto open = hand.begin(k1);
+  hand.purge_all();
+  EXPECT_THAT(hand.answers(k1).may, ElementsAre(Version{open, 0}));
+}
+
 TEST(Allowed, AnAbortedPutIsNoVersion) {
   EvidenceByHand hand;
   const auto first = hand.put(k1);

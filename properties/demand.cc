@@ -198,6 +198,11 @@ void Demand::end(const Operation& operation, bool acknowledged) {
     holdings_.clear();
     unit_bytes_ = static_cast<std::uint32_t>(operation.body_bytes);
   }
+  if (operation.kind == OperationKind::purge_all && acknowledged) {
+    for (Holding& each : holdings_) {
+      each.stored = each.largest = 0;
+    }
+  }
   if (operation.kind == OperationKind::purge && acknowledged) {
     holding(operation.key).stored = 0;
     holding(operation.key).largest = 0;

@@ -18,7 +18,8 @@ class Demand {
   /// A put or update begins to take units.
   void begin(const scenarios::Operation& operation);
   /// An operation is over: an acknowledged put frees the version it replaced, one given up all it
-  /// had taken; a purge or clear frees what the key (every key) held.
+  /// had taken; a purge frees what the key held, a purge of everything or a clear what every key
+  /// held.
   void end(const scenarios::Operation& operation, bool acknowledged);
   /// A power cut: uploads are gone, and a key may hold the largest version it ever had.
   void power_cut();

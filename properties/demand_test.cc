@@ -117,6 +117,16 @@ TEST(Demand, APurgeMakesRoom) {
   EXPECT_THAT(safe(hand), ::testing::IsSupersetOf({b, c}));
 }
 
+TEST(Demand, APurgeOfEverythingMakesAllTheRoom) {
+  EvidenceByHand hand("ssd_4k_volatile", 4);
+  hand.put(1, two_units);
+  hand.put(2, two_units);
+  hand.purge_all();
+  const auto c = hand.put(3, two_units);
+  const auto d = hand.put(4, two_units);
+  EXPECT_THAT(safe(hand), ::testing::IsSupersetOf({c, d}));
+}
+
 TEST(Demand, AfterAPowerCutAKeyMayHoldItsLargestVersion) {
   EvidenceByHand hand("ssd_4k_volatile", 4);
   hand.put(1, 3 * 16000);

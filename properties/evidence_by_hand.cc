@@ -78,6 +78,15 @@ std::uint32_t EvidenceByHand::purge(scenarios::Key key) {
   return number;
 }
 
+std::uint32_t EvidenceByHand::purge_all() {
+  Operation purge;
+  purge.kind = OperationKind::purge_all;
+  const std::uint32_t number = add(purge);
+  recording_->log.add_mark("begin");
+  finish(number);
+  return number;
+}
+
 std::uint32_t EvidenceByHand::sync() {
   Operation sync;
   sync.kind = OperationKind::sync;

@@ -28,6 +28,7 @@ class EvidenceByHand {
   std::uint32_t refused_put(scenarios::Key key, std::uint64_t size_bytes = 1000);
   std::uint32_t update(scenarios::Key key, scenarios::PutNumber of_put);
   std::uint32_t purge(scenarios::Key key);
+  std::uint32_t purge_all();
   std::uint32_t sync();
   std::uint32_t clear(std::uint32_t unit = unit_bytes);
   /// A kill: uploads never end.

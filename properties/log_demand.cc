@@ -7,7 +7,11 @@
 // - a header update writes a head, and a body that was in the head once more; a purge one document;
 // - an operation counts whole from its beginning, an upload that was open when the put began counts
 //   whole as written after it, and one that was given up counts as if it had been finished;
-// - where there are several logs, an operation counts for the one that has its key;
+// - where there are several logs, an operation counts for the one that has its key, a purge of
+//   everything for each;
+// - where keys share heads as alternates of one object, whatever writes a head writes what the
+//   others have in it too, and one body that was in it as a document more; a head whose texts may
+//   not have fitted one document may have dropped any of them;
 // - at the wrap less than a document stays unused, and a lap may hold two wraps' leftovers.
 //
 // A put is certainly there while that is less than the data area, and while fewer documents were
@@ -40,7 +44,7 @@ constexpr std::uint64_t metadata_bytes_max = 400;
 LogDemand::LogDemand(const scenarios::TargetConfig& config, const scenarios::LogGeometry& geometry)
     : config_(config), geometry_(geometry), totals_(geometry.logs), pinned_(geometry.logs) {}
 
-LogDemand::Cost LogDemand::cost_of(const Operation& operation) const {
+LogDemand::Cost LogDemand::own_cost_of(const Operation& operation) const {
   const std::uint64_t overhead = geometry_.fragment_overhead_bytes;
   const std::uint64_t head = metadata_bytes_max + operation.header_bytes + overhead;
   switch (operation.kind) {
@@ -56,25 +60,55 @@ LogDemand::Cost LogDemand::cost_of(const Operation& operation) const {
     case OperationKind::update:
       return {head + geometry_.fragment_bytes + overhead, 2};
     case OperationKind::purge:
+    case OperationKind::purge_all:
       return {head, 0};
     default:
       return {};
   }
 }
 
-void LogDemand::begin(const Operation& operation) {
-  if (operation.kind == OperationKind::clear) {
-    const auto unit = static_cast<std::uint32_t>(operation.body_bytes);
-    geometry_ = scenarios::log_geometry(config_, unit).value_or(scenarios::LogGeometry{});
+LogDemand::HeadShares LogDemand::shares_of(scenarios::Key key) const {
+  HeadShares sum;
+  for (const Share& share : shares_) {
+    if (share.key / geometry_.alternates != key / geometry_.alternates) {
+      continue;
+    }
+    const std::uint64_t bytes = metadata_bytes_max + share.header_bytes;
+    sum.all_bytes += bytes;
+    sum.others_bytes += share.key == key ? 0 : bytes;
+    sum.body_bytes = std::max(sum.body_bytes, share.body_bytes);
+  }
+  return sum;
+}
+
+LogDemand::Cost LogDemand::cost_of(const Operation& operation) const {
+  Cost cost = own_cost_of(operation);
+  if (geometry_.alternates > 1 && scenarios::has_key(operation.kind)) {
+    const HeadShares shares = shares_of(operation.key);
+    cost.bytes += shares.others_bytes + shares.body_bytes + geometry_.fragment_overhead_bytes;
+    cost.rows += operation.kind == OperationKind::purge ? 1 : 2;
+  }
+  return cost;
+}
+
+void LogDemand::expect(const Operation& operation) {
+  if (geometry_.alternates == 1 || !scenarios::has_key(operation.kind)) {
     return;
   }
-  const std::size_t log = geometry_.log_of(operation.key);
-  if (log >= totals_.size()) {
-    totals_.resize(log + 1);
-    pinned_.resize(log + 1);
+  auto at = std::find_if(shares_.begin(), shares_.end(), [&operation](const Share& share) {
+    return share.key == operation.key;
+  });
+  if (at == shares_.end()) {
+    at = shares_.insert(at, Share{operation.key, 0, 0});
   }
+  at->header_bytes = std::max<std::uint64_t>(at->header_bytes, operation.header_bytes);
+  const std::uint64_t body = operation.kind == OperationKind::put ? operation.body_bytes : 0;
+  at->body_bytes = std::max(at->body_bytes, body <= geometry_.fragment_bytes ? body : 0);
+}
+
+void LogDemand::add(const Operation& operation, std::size_t log, bool open) {
   const Cost own = cost_of(operation);
-  if (is_pinned(operation.key)) {
+  if (scenarios::has_key(operation.kind) && is_pinned(operation.key)) {
     Pinned& pinned = pinned_[log];
     Cost& largest = operation.kind == OperationKind::update ? pinned.updates[operation.key]
                                                             : pinned.puts[operation.key];
@@ -86,10 +120,29 @@ void LogDemand::begin(const Operation& operation) {
     before.bytes -= each.open && each.log == log ? each.own.bytes : 0;
     before.rows -= each.open && each.log == log ? each.own.rows : 0;
   }
-  begun_.push_back(
-      {operation.number, operation.key, log, before, own, operation.kind == OperationKind::put});
+  begun_.push_back({operation.number, operation.key, log, before, own, open});
   totals_[log].bytes += own.bytes;
   totals_[log].rows += own.rows;
+}
+
+void LogDemand::begin(const Operation& operation) {
+  if (operation.kind == OperationKind::clear) {
+    const auto unit = static_cast<std::uint32_t>(operation.body_bytes);
+    geometry_ = scenarios::log_geometry(config_, unit).value_or(scenarios::LogGeometry{});
+    return;
+  }
+  if (operation.kind == OperationKind::purge_all) {
+    for (std::size_t log = 0; log < totals_.size(); ++log) {
+      add(operation, log, false);
+    }
+    return;
+  }
+  const std::size_t log = geometry_.log_of(operation.key);
+  if (log >= totals_.size()) {
+    totals_.resize(log + 1);
+    pinned_.resize(log + 1);
+  }
+  add(operation, log, operation.kind == OperationKind::put);
 }
 
 void LogDemand::end(const Operation& operation) {
@@ -133,7 +186,11 @@ bool LogDemand::holds_by_age(const Begun& begun) const {
 bool LogDemand::holds(scenarios::PutNumber put) const {
   const auto at = std::find_if(
       begun_.begin(), begun_.end(), [put](const Begun& each) { return each.put == put; });
-  return at != begun_.end() && (holds_by_age(*at) || (at->stays && pins_fit(at->log)));
+  if (at == begun_.end() ||
+      (geometry_.alternates > 1 && shares_of(at->key).all_bytes > geometry_.fragment_bytes)) {
+    return false;
+  }
+  return holds_by_age(*at) || (at->stays && pins_fit(at->log));
 }
 
 std::optional<LogDemand> log_demand_at(const scenarios::Recording& recording,
@@ -144,6 +201,9 @@ std::optional<LogDemand> log_demand_at(const scenarios::Recording& recording,
   }
   const scenarios::History& history = recording.history;
   LogDemand demand(recording.config, *geometry);
+  for (const Operation& operation : history.operations) {
+    demand.expect(operation);
+  }
   // In the order of their beginnings; an upload is open for whatever began before it ended.
   std::vector<const Operation*> open;
   for (const Operation& operation : history.operations) {
@@ -167,6 +227,9 @@ std::optional<LogDemand> log_demand_at(const scenarios::Recording& recording,
 void release_lapped_by_traffic(const std::vector<scenarios::Operation>& traffic,
                                LogDemand demand,
                                std::vector<KeyAnswers>& answers) {
+  for (const Operation& operation : traffic) {
+    demand.expect(operation);
+  }
   for (const Operation& operation : traffic) {
     demand.begin(operation);
     demand.end(operation);

@@ -126,6 +126,63 @@ TEST(LogDemand, OfSeveralLogsThatOfTheKeyCounts) {
   only_the_log_of_the_key_counts(disks, 2);
 }
 
+/// Whatever writes a head writes what the other alternates have in it, so a sibling's puts press
+/// out sooner than a stranger's; never later than without alternates.
+TEST(LogDemand, SiblingsCostWhatTheirHeadHolds) {
+  std::vector<std::uint32_t> held;
+  for (const std::uint32_t alternates : {1U, 3U}) {
+    for (const scenarios::Key key : {1U, 3U}) {
+      scenarios::TargetConfig config = cyclone();
+      config.alternates = alternates;
+      config.slot_bytes = 4096;  // rows enough that bytes decide
+      LogDemand demand{config, scenarios::log_geometry(config).value()};
+      Operation first = put(1, 10000);
+      demand.expect(first);
+      demand.begin(first);
+      demand.end(first);
+      std::uint32_t number = 1;
+      while (demand.holds(1)) {
+        Operation more = put(++number, 100);
+        more.key = key;
+        demand.expect(more);
+        demand.begin(more);
+        demand.end(more);
+      }
+      held.push_back(number);
+    }
+  }
+  EXPECT_EQ(held[0], held[1]);
+  EXPECT_LT(held[2], held[3]) << "a sibling carries the body of 10000 along";
+  EXPECT_LT(held[3], held[0]);
+}
+
+/// Texts that do not fit one head together: any of them may have given way.
+TEST(LogDemand, LongHeadersMayPressSiblingsOut) {
+  scenarios::TargetConfig config = cyclone();
+  config.alternates = 2;
+  const auto geometry = scenarios::log_geometry(config).value();
+  for (const bool together : {false, true}) {
+    LogDemand demand{config, geometry};
+    Operation first = put(1, 100);
+    Operation second = put(2, 100);
+    Operation third = put(3, 100);
+    second.key = 1;
+    third.key = 2;
+    first.header_bytes = second.header_bytes =
+        static_cast<std::uint32_t>(geometry.fragment_bytes / 2 - (together ? 100 : 1000));
+    for (const Operation& each : {first, second, third}) {
+      demand.expect(each);
+    }
+    for (const Operation& each : {first, second, third}) {
+      demand.begin(each);
+      demand.end(each);
+    }
+    EXPECT_EQ(demand.holds(1), !together);
+    EXPECT_EQ(demand.holds(2), !together);
+    EXPECT_TRUE(demand.holds(3)) << "another object";
+  }
+}
+
 TEST(LogDemand, ManySmallDocumentsFillTheDirectoryFirst) {
   LogDemand demand = fresh();
   const std::uint64_t rows = scenarios::log_geometry(cyclone())->rows;

@@ -37,7 +37,8 @@ const EndedVersion* ended_version(const Answer& answer, const Facts& facts) {
 }
 
 bool takes_away(OperationKind kind) {
-  return kind == OperationKind::purge || kind == OperationKind::clear;
+  return kind == OperationKind::purge || kind == OperationKind::purge_all ||
+         kind == OperationKind::clear;
 }
 
 class PurgedStaysPurged : public AnswerProperty {

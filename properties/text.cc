@@ -77,6 +77,8 @@ std::string operation_name(OperationKind kind, std::uint32_t number) {
       return fmt::format("put#{}", number);
     case OperationKind::purge:
       return fmt::format("purge#{}", number);
+    case OperationKind::purge_all:
+      return fmt::format("purge_all#{}", number);
     case OperationKind::update:
       return fmt::format("update#{}", number);
     case OperationKind::sync:

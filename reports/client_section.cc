@@ -70,8 +70,6 @@ std::string state_text(const Operation& operation, const TraceView& view) {
 }
 
 std::string what_of(const Operation& operation) {
-  const bool keyed =
-      operation.kind != OperationKind::sync && operation.kind != OperationKind::clear;
   std::string size;
   if (operation.kind == OperationKind::put || operation.kind == OperationKind::clear) {
     size = size_text(operation.body_bytes);
@@ -80,7 +78,7 @@ std::string what_of(const Operation& operation) {
   }
   return fmt::format("    {:<9} {:<5}{:>6}    ",
                      operation_text(operation),
-                     keyed ? scenarios::key_name(operation.key) : "",
+                     scenarios::has_key(operation.kind) ? scenarios::key_name(operation.key) : "",
                      size);
 }
 

@@ -59,6 +59,8 @@ std::string operation_text(const scenarios::Operation& operation) {
       return fmt::format("put#{}", operation.number);
     case scenarios::OperationKind::purge:
       return fmt::format("purge#{}", operation.number);
+    case scenarios::OperationKind::purge_all:
+      return fmt::format("purge_all#{}", operation.number);
     case scenarios::OperationKind::update:
       return fmt::format("update#{}", operation.number);
     case scenarios::OperationKind::sync:

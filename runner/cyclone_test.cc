@@ -49,19 +49,23 @@ CampaignOptions campaign(std::uint64_t states_max) {
   return options;
 }
 
-/// Small stripes: the log comes round several times in a history.
+/// Small stripes: the log comes round several times in a history. Where keys are alternates of one
+/// object there are purges of everything too.
 std::vector<FailureCase> search(const std::string& preset,
                                 const std::vector<std::string>& without_gates,
                                 std::uint64_t states_max,
                                 const std::string& profile = {},
                                 bool shared_memory = false,
-                                std::uint32_t stripes = 1) {
+                                std::uint32_t stripes = 1,
+                                std::uint32_t alternates = 1) {
   CampaignOptions options = campaign(states_max);
   options.config.disk_bytes = (256ULL * stripes * stripes) << 10U;
   options.config.preset = preset;
   options.config.without_gates = without_gates;
   options.config.stripes = options.config.volumes = stripes;
   options.config.shared_memory = shared_memory;
+  options.config.alternates = alternates;
+  options.purges_of_all = alternates > 1;
   options.seed = 0xc1c1;
   options.profile = profile;
   options.stop_at_first = true;
@@ -185,6 +189,24 @@ TEST(Cyclone, AsTheReferenceWorksItAttachesAStaleImage) {
   }));
 }
 
+/// Scenarios 35 and 36.
+TEST(Cyclone, HardenedHoldsWithAlternatesAndPurgesOfAll) {
+  for (const bool shared_memory : {false, true}) {
+    const auto cases = search("hardened", {}, 8000, "", shared_memory, 1, 3);
+    EXPECT_TRUE(cases.empty()) << cases.front().violation.property << ": "
+                               << cases.front().violation.observed;
+  }
+  EXPECT_TRUE(search("hardened", {}, 4000, "", true, 2, 3).empty());
+}
+
+/// An alternate served for another one, one whose body is half gone, and one that is back.
+TEST(Cyclone, SpecimensWithAlternatesAreCaught) {
+  for (const char* gate : {"document_key", "fragment_required", "durable_purge"}) {
+    EXPECT_FALSE(search("hardened", {gate}, 30000, "", false, 1, 3).empty())
+        << "nothing catches the absence of " << gate;
+  }
+}
+
 /// The history of a case, recorded with `preset` (whose writes may be others).
 struct History {
   explicit History(const std::string& text, const std::string& preset)
@@ -277,6 +299,57 @@ constexpr const char* stale_image =
 TEST(Cyclone, AStaleImageIsAttachedAsTheReferenceWorks) {
   EXPECT_TRUE(shows(replayed(stale_image), "attach_equals_rebuild"));
   EXPECT_EQ(hardened_lies(stale_image), 0U);
+}
+
+/// Scenario 36: everything is purged, and the power goes before anything was synced. Of two
+/// stripes, so that the keys are in both.
+constexpr const char* purged_then_cut =
+    "crash-plan 1\n"
+    "scenario  generated\n"
+    "target engine\n"
+    "store cyclone\n"
+    "preset trafficserver\n"
+    "stripes 2\n"
+    "alternates 3\n"
+    "slot 4K\n"
+    "disk 512K\n"
+    "device    disk_512_write_through\n"
+    "seed      0x36\n"
+    "do        put k0 2000\n"
+    "do        put k1 20000\n"
+    "do        put k4 3000\n"
+    "do        put k8 3000\n"
+    "do        sync\n"
+    "do        purge_all\n"
+    "do        get k1\n"
+    "do        kill\n"
+    "kill      after w0005\n"
+    "expect    violated purged_stays_purged\n";
+
+TEST(Cyclone, WhatWasPurgedWithEverythingStaysPurged) {
+  const History reference(purged_then_cut, "trafficserver");
+  const auto& operations = reference.experiment->recording().history.operations;
+  ASSERT_EQ(operations.back().kind, scenarios::OperationKind::purge_all);
+  EXPECT_TRUE(operations.back().acknowledged);
+  EXPECT_EQ(hardened_lies(purged_then_cut), 0U);
+  for (const bool durable : {true, false}) {
+    CaseFile file = parse_case(purged_then_cut).value();
+    file.config.preset = "hardened";
+    if (!durable) {
+      file.config.without_gates = {"durable_purge"};
+    }
+    const auto profile = faultfs::find_profile(file.profile).value();
+    const auto stage = Stage::create(file.config, profile, {}).value();
+    auto experiment =
+        Experiment::record(*stage, file.config, profile, file.seed, file.commands).value();
+    const scenarios::Recording& recording = experiment->recording();
+    EXPECT_EQ(recording.readings.back().kind, scenarios::GetReply::Kind::miss);
+    faultfs::CrashPlan plan;
+    plan.point = {faultfs::CutKind::power_cut, recording.history.operations.back().ended, false};
+    const auto state = experiment->run(plan);
+    ASSERT_TRUE(state);
+    EXPECT_EQ(shows(state->judgement, "purged_stays_purged"), !durable);
+  }
 }
 
 TEST(Cyclone, SpecimensAreCaught) {

@@ -159,6 +159,7 @@ void plan_commands(const CampaignOptions& options,
   generate.disk_bytes = plan.config.disk_bytes;
   generate.disks = plan.config.disks;
   generate.overwrites = options.overwrites;
+  generate.purges_of_all = options.purges_of_all;
   generate.turn = plan.index;
   generate.power_cuts = options.explorer != "kills";
   if (traits.circle_bytes > 0) {

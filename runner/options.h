@@ -34,7 +34,8 @@ struct CampaignOptions {
   PruneOptions prune;                ///< crash states that need not be run
   /// generated, all (named ones first), store_kills, or one name
   std::string scenario = "generated";
-  bool overwrites = true;  ///< false: distinct keys only (the control)
+  bool overwrites = true;      ///< false: distinct keys only (the control)
+  bool purges_of_all = false;  ///< generated histories have them
   std::uint64_t seed = 0;
   std::uint64_t states_max = 0;          ///< 0: no limit
   double seconds_max = 0;                ///< 0: no limit

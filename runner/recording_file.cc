@@ -42,6 +42,9 @@ scenarios::OperationKind parse_kind(const std::string& word) {
   if (word == "purge") {
     return scenarios::OperationKind::purge;
   }
+  if (word == "purge_all") {
+    return scenarios::OperationKind::purge_all;
+  }
   if (word == "update") {
     return scenarios::OperationKind::update;
   }

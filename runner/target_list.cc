@@ -42,6 +42,9 @@ constexpr std::pair<std::string_view, std::string_view> seen_elsewhere[] = {
     {"evacuation_order", "takes pinned keys (--pinned 2): engine/cyclone/evacuation_test.cc"},
     {"chain_too_long", "stands behind chain_row_twice: engine/cyclone/shared_test.cc"},
     {"chain_loop", "stands behind chain_row_twice: engine/cyclone/shared_test.cc"},
+    {"purge_epoch",
+     "takes a purge of everything (--purge-all) and a disk that lies: "
+     "engine/cyclone/gates_test.cc"},
     {"row_claimed", "takes two stripes of one name: engine/restart/image_test.cc"},
     {"writers_stopped", "takes a stripe that was not closed: engine/restart/stop_test.cc"},
 };

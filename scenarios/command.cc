@@ -33,6 +33,7 @@ constexpr std::array forms = {
     Form{CommandKind::abort, "abort", "abort KEY"},
     Form{CommandKind::get, "get", "get KEY, or get KEY OFFSET SIZE"},
     Form{CommandKind::purge, "purge", "purge KEY"},
+    Form{CommandKind::purge_all, "purge_all", "purge_all"},
     Form{CommandKind::update, "update", "update KEY SIZE"},
     Form{CommandKind::sync, "sync", "sync"},
     Form{CommandKind::stop, "stop", "stop"},
@@ -156,6 +157,7 @@ faultfs::Status read_shared(Words words, Command& command) {
 faultfs::Status read_rest(Words words, Command& command) {
   const std::string write_it = fmt::format("write it as {}", form_of(command.kind).usage);
   switch (command.kind) {
+    case CommandKind::purge_all:
     case CommandKind::sync:
     case CommandKind::stop:
     case CommandKind::kill:

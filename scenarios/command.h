@@ -19,6 +19,7 @@ enum class CommandKind {
   abort,         ///< abort k3                gives it up
   get,           ///< get k3   |   get k3 100 5000    (offset, size)
   purge,         ///< purge k3
+  purge_all,     ///< purge_all               every key
   update,        ///< update k3 300           header update, header padded to 300 bytes (0: short)
   sync,          ///< sync
   stop,          ///< stop                    clean stop, then restart and full rebuild

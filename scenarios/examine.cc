@@ -35,9 +35,7 @@ constexpr std::uint64_t seed_part = 0x6578616d696e65;
 std::vector<Key> keys_of(const std::vector<Operation>& operations) {
   std::vector<Key> keys;
   for (const Operation& operation : operations) {
-    const bool keyed =
-        operation.kind != OperationKind::sync && operation.kind != OperationKind::clear;
-    if (keyed) {
+    if (has_key(operation.kind)) {
       keys.push_back(operation.key);
     }
   }

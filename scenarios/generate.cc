@@ -188,6 +188,9 @@ Swarm choose_swarm(const GenerateOptions& options) {
   maybe_add_kind(swarm, CommandKind::abort, slow && options.overwrites, 2);
   maybe_add_kind(swarm, CommandKind::get, true, 2);
   maybe_add_kind(swarm, CommandKind::purge, can.purge && options.overwrites, 2);
+  if (options.purges_of_all && can.purge_all && options.overwrites) {
+    add_kind(swarm, CommandKind::purge_all, 1);
+  }
   maybe_add_kind(swarm, CommandKind::update, can.header_update && options.overwrites, 3);
   maybe_add_kind(swarm, CommandKind::sync, can.sync, 2);
   maybe_add_kind(swarm, CommandKind::kill, true, 1);

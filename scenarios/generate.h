@@ -19,6 +19,9 @@ struct GenerateOptions {
   std::uint32_t keys = 6;
   std::uint32_t commands_max = 24;
   bool overwrites = true;  ///< false: every put has a key of its own (the control)
+  /// Purges of everything, where the target can; only where asked for, so that a seed tells the
+  /// same history as before there were any.
+  bool purges_of_all = false;
   bool power_cuts = true;  ///< false: no power cut inside the history
   /// Which history of a campaign this is: accidents to shared memory are taken in turn, so that a
   /// campaign has each of them.

@@ -48,6 +48,25 @@ TEST(Generate, TheSeedDecidesAlone) {
   EXPECT_NE(generate(1, everything()), generate(2, everything()));
 }
 
+/// Only where asked for: else a seed tells the history it told before there were any.
+TEST(Generate, PurgesOfEverythingComeWhereTheyAreAskedFor) {
+  GenerateOptions able = everything();
+  able.traits.purge_all = true;
+  GenerateOptions asked = able;
+  asked.purges_of_all = true;
+  GenerateOptions unable = everything();
+  unable.purges_of_all = true;
+  std::uint64_t with = 0;
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    const auto commands = generate(seed, everything());
+    EXPECT_EQ(generate(seed, able), commands);
+    EXPECT_EQ(generate(seed, unable), commands);
+    with += kinds_of(generate(seed, asked)).count(CommandKind::purge_all);
+  }
+  EXPECT_GT(with, seeds / 8);
+  EXPECT_LT(with, seeds * 3 / 4) << "most of a history is about something else";
+}
+
 TEST(Generate, SwarmsLeaveKindsOutAndMissNone) {
   std::set<CommandKind> met;
   std::size_t without_purge = 0, longest = 0;

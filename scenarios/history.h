@@ -11,7 +11,13 @@
 
 namespace scenarios {
 
-enum class OperationKind { put, purge, update, sync, clear };
+enum class OperationKind { put, purge, purge_all, update, sync, clear };
+
+/// False for what concerns every key.
+[[nodiscard]] constexpr bool has_key(OperationKind kind) {
+  return kind == OperationKind::put || kind == OperationKind::purge ||
+         kind == OperationKind::update;
+}
 
 /// One operation a client gave the cache. At a crash point after entry c it was *not started* when
 /// `began > c`, *acknowledged* when `acknowledged` and `ended <= c`, else *in flight*.

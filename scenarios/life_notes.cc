@@ -34,6 +34,8 @@ std::string_view kind_name(OperationKind kind) {
       return "put";
     case OperationKind::purge:
       return "purge";
+    case OperationKind::purge_all:
+      return "purge_all";
     case OperationKind::update:
       return "update";
     case OperationKind::sync:

@@ -24,9 +24,7 @@ namespace scenarios {
 
 std::string Recorder::name(const Operation& operation) const {
   const std::string text = fmt::format("{}#{}", kind_name(operation.kind), operation.number);
-  const bool keyed =
-      operation.kind != OperationKind::sync && operation.kind != OperationKind::clear;
-  return keyed ? fmt::format("{} {}", text, key_name(operation.key)) : text;
+  return has_key(operation.kind) ? fmt::format("{} {}", text, key_name(operation.key)) : text;
 }
 
 std::size_t Recorder::begin_operation(OperationKind kind, Key key) {
@@ -222,6 +220,12 @@ void Recorder::run_operation(const Command& command) {
       if (traits_.purge) {
         const std::size_t index = begin_operation(OperationKind::purge, command.key);
         end_operation(index, target_.purge(command.key));
+      }
+      break;
+    case CommandKind::purge_all:
+      if (traits_.purge_all) {
+        const std::size_t index = begin_operation(OperationKind::purge_all, 0);
+        end_operation(index, target_.purge_all());
       }
       break;
     case CommandKind::update:

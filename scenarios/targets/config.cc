@@ -6,7 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "engine/alternate.h"
 #include "engine/cyclone/config.h"
+#include "engine/cyclone/document.h"
 #include "engine/rock/config.h"
 #include "engine/service/disk_words.h"
 #include "engine/volumes/label.h"
@@ -20,7 +22,7 @@ namespace {
 using faultfs::fail;
 using faultfs::size_text;
 
-constexpr std::array<std::string_view, 16> line_words = {"target",
+constexpr std::array<std::string_view, 17> line_words = {"target",
                                                          "store",
                                                          "preset",
                                                          "without-gate",
@@ -29,6 +31,7 @@ constexpr std::array<std::string_view, 16> line_words = {"target",
                                                          "shared-memory",
                                                          "stripes",
                                                          "volumes",
+                                                         "alternates",
                                                          "pinned",
                                                          "hot",
                                                          "disks",
@@ -92,6 +95,11 @@ faultfs::Status check_cyclone(const TargetConfig& config) {
   }
   if (!config.allocator.empty() || !config.policy.empty()) {
     return fail("allocator and policy are for store rock; a cyclone writes where its cursor is");
+  }
+  if (config.alternates < 1 || config.alternates > engine::cyclone::alternates_max) {
+    return fail(fmt::format("{} alternates of an object are not possible; allowed: 1 to {}",
+                            config.alternates,
+                            engine::cyclone::alternates_max));
   }
   return check_log(config);
 }
@@ -229,13 +237,18 @@ faultfs::Status read_word(std::string_view name, std::string_view word, TargetCo
     config.shared_memory = word == "on";
     return one_of("shared-memory", word, {"on", "off"});
   }
-  if (name == "stripes" || name == "volumes" || name == "disks") {
-    std::uint64_t count = 0;
-    const faultfs::Status status = read_bytes(word, cyclone_stripes_max, count);
-    (name == "stripes"   ? config.stripes
-     : name == "volumes" ? config.volumes
-                         : config.disks) = static_cast<std::uint32_t>(count);
-    return status;
+  const std::array<std::pair<std::string_view, std::uint32_t*>, 4> counts = {
+      {{"stripes", &config.stripes},
+       {"volumes", &config.volumes},
+       {"disks", &config.disks},
+       {"alternates", &config.alternates}}};
+  for (const auto& [count_name, count] : counts) {
+    if (count_name == name) {
+      std::uint64_t number = 0;
+      const faultfs::Status status = read_bytes(word, cyclone_stripes_max, number);
+      *count = static_cast<std::uint32_t>(number);
+      return status;
+    }
   }
   if (name == "pinned" || name == "hot") {
     std::uint64_t number = 0;
@@ -295,6 +308,7 @@ std::string to_text(const TargetConfig& config) {
   add("volumes", config.volumes, plain.volumes);
   add("pinned", config.pinned, plain.pinned);
   add("hot", config.hot_percent, plain.hot_percent);
+  add("alternates", config.alternates, plain.alternates);
   add("disks", config.disks, plain.disks);
   add("ram-cache", config.ram_cache, plain.ram_cache);
   add("slot", size_text(config.slot_bytes), size_text(plain.slot_bytes));
@@ -327,6 +341,21 @@ faultfs::Status parse_config_line(std::string_view line, TargetConfig& config) {
     return fail(fmt::format("'{}': {}", line, status.error().message));
   }
   return {};
+}
+
+std::string object_name(Key key, std::uint32_t alternates) {
+  return key_name(key / std::max(alternates, 1U));
+}
+
+std::string stored_name(const TargetConfig& config, Key key) {
+  const Key number = key % std::max(config.alternates, 1U);
+  return object_name(key, config.alternates) +
+         (number == 0 ? "" : fmt::format("{}a{}", engine::alternate_separator, number));
+}
+
+std::uint32_t pinned_keys(const TargetConfig& config) {
+  const std::uint32_t of_object = std::max(config.alternates, 1U);
+  return (config.pinned + of_object - 1) / of_object * of_object;
 }
 
 std::string disk_name(const TargetConfig& config) {
@@ -396,6 +425,11 @@ faultfs::Status check(const TargetConfig& config) {
                     config.hot_percent,
                     pinned_max,
                     hot_percent_max));
+  }
+  if (config.alternates != 1 && !cyclone) {
+    return fail(
+        "alternates are for target engine with store cyclone; to other caches each key is an "
+        "object of its own");
   }
   const faultfs::Status words =
       config.target == "engine" ? check_engine(config) : check_foreign(config);

@@ -7,6 +7,7 @@
 
 #include "faultfs/base/result.h"
 #include "faultfs/device.h"
+#include "scenarios/body.h"
 
 namespace scenarios {
 
@@ -20,10 +21,11 @@ struct TargetConfig {
   std::vector<std::string> without_gates;  ///< engine: gates switched off
   std::string allocator;                   ///< lowest_first, lifo, random; empty: the preset's
   std::string policy;                      ///< whole_entry, newest_complete; empty: the preset's
-  bool shared_memory = false;  ///< cyclone: the directory is kept there from life to life
-  std::uint32_t stripes = 1;   ///< cyclone: of each volume
-  std::uint32_t volumes = 1;   ///< cyclone: equal ones; keys live where their first digit says
-  std::uint32_t pinned = 0;    ///< cyclone: so many keys stay while the log comes round: k0, k1 …
+  bool shared_memory = false;    ///< cyclone: the directory is kept there from life to life
+  std::uint32_t stripes = 1;     ///< cyclone: of each volume
+  std::uint32_t volumes = 1;     ///< cyclone: equal ones; keys live where their first digit says
+  std::uint32_t alternates = 1;  ///< cyclone: keys in a row that are alternates of one object
+  std::uint32_t pinned = 0;  ///< cyclone: so many keys stay while the log comes round: k0, k1 …
   std::uint32_t hot_percent = 0;  ///< cyclone: what a get hits this near to the cursor stays, too
   /// Several: a store of volumes over disks that are alike; each carries the tag of a volume, and
   /// stripes are those of each disk.
@@ -37,12 +39,20 @@ struct TargetConfig {
 };
 
 /// Lines `target engine`, `store rock`, `preset …`, `without-gate …`, `allocator …`, `policy …`,
-/// `shared-memory on`, `stripes …`, `volumes …`, `pinned …`, `hot …`, `disks …`, `ram-cache …`,
-/// `slot …`, `disk …`, `program …`; only those that differ from the default, `target` always.
+/// `shared-memory on`, `stripes …`, `volumes …`, `alternates …`, `pinned …`, `hot …`, `disks …`,
+/// `ram-cache …`, `slot …`, `disk …`, `program …`; only those that differ from the default,
+/// `target` always.
 [[nodiscard]] std::string to_text(const TargetConfig& config);
 /// True when the first word of `line` is one of those.
 [[nodiscard]] bool is_config_line(std::string_view line);
 [[nodiscard]] faultfs::Status parse_config_line(std::string_view line, TargetConfig& config);
+/// What the cache calls the harness's key k7: k7, or, where keys are alternates of an object, three
+/// for example, k2|a1. The first of an object is the one without a name: k6 is k2.
+[[nodiscard]] std::string stored_name(const TargetConfig& config, Key key);
+/// The object's part of that.
+[[nodiscard]] std::string object_name(Key key, std::uint32_t alternates);
+/// How many keys stay: `pinned`, and the other alternates of the last one's object.
+[[nodiscard]] std::uint32_t pinned_keys(const TargetConfig& config);
 /// How the target lays its storage out.
 struct Geometry {
   std::uint32_t units = 0;          ///< allocation units (slots) of all disks; 0: unknown

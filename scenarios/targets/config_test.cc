@@ -88,6 +88,24 @@ TEST(TargetConfig, RefusesUnknownWordsWithTheAllowedOnes) {
   EXPECT_THAT(refusal(config), HasSubstr("whole_entry, newest_complete"));
 }
 
+TEST(TargetConfig, KeysMayBeAlternates) {
+  TargetConfig config;
+  EXPECT_EQ(stored_name(config, 7), "k7");
+  config.store = "cyclone";
+  config.alternates = 3;
+  EXPECT_EQ(refusal(config), "accepted");
+  EXPECT_EQ(parsed(to_text(config)), config);
+  EXPECT_EQ(stored_name(config, 6), "k2");
+  EXPECT_EQ(stored_name(config, 7), "k2|a1");
+  EXPECT_EQ(object_name(8, 3), "k2");
+  config.alternates = 6;
+  EXPECT_THAT(refusal(config), HasSubstr("allowed: 1 to 5"));
+  config.alternates = 3;
+  config.store = "rock";
+  EXPECT_THAT(refusal(config), HasSubstr("store cyclone"));
+  EXPECT_THAT(line_refusal("alternates many"), HasSubstr("alternates many"));
+}
+
 TEST(TargetConfig, RefusesSizesThatDoNotFit) {
   TargetConfig config;
   for (const std::uint32_t slot : {0U, 512U, 3000U, 2U << 20U}) {

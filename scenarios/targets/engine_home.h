@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,11 +59,11 @@ class EngineHome {
   return layout;
 }
 
-/// The names of the keys that stay.
+/// The names of the objects that stay.
 [[nodiscard]] inline std::vector<std::string> cyclone_pins(const TargetConfig& config) {
   std::vector<std::string> pins;
-  for (Key key = 0; key < config.pinned; ++key) {
-    pins.push_back(key_name(key));
+  for (Key key = 0; key < config.pinned; key += std::max(config.alternates, 1U)) {
+    pins.push_back(object_name(key, config.alternates));
   }
   return pins;
 }

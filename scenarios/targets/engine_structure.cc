@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/alternate.h"
+
 namespace scenarios {
 
 namespace {
@@ -59,6 +61,28 @@ std::string check_chains(const engine::Inspection& inspection, std::vector<bool>
   return error;
 }
 
+/// An alternate that another one's head leads to: that one must have it, and be of the same object.
+std::string check_shared_heads(const engine::Inspection& inspection) {
+  for (const engine::EntryUse& entry : inspection.entries) {
+    if (!entry.through) {
+      continue;
+    }
+    const std::uint32_t unit = *entry.through;
+    const bool inside = unit < inspection.units.size();
+    const engine::UnitUse use = inside ? inspection.units[unit] : engine::UnitUse{};
+    if (use.kind != Kind::entry || use.entry >= inspection.entries.size()) {
+      return fmt::format("{} is found through slot {}, which is no alternate's", entry.key, unit);
+    }
+    const engine::EntryUse& first = inspection.entries[use.entry];
+    if (first.units.empty() || first.units.front() != unit ||
+        engine::object_of(first.key) != engine::object_of(entry.key)) {
+      return fmt::format(
+          "{} is found through slot {}, which is not the head of {}", entry.key, unit, first.key);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Structure structure_of(const engine::Inspection& inspection) {
@@ -70,6 +94,9 @@ Structure structure_of(const engine::Inspection& inspection) {
   }
   std::vector<bool> chained(inspection.units.size());
   structure.conservation_error = check_chains(inspection, chained);
+  if (structure.conservation_error.empty()) {
+    structure.conservation_error = check_shared_heads(inspection);
+  }
   for (std::uint32_t unit = 0; unit < structure.unit_count; ++unit) {
     const Kind kind = inspection.units[unit].kind;
     if (kind == Kind::free) {

@@ -51,5 +51,30 @@ TEST(Structure, EveryKindOfDoubleUseIsNamed) {
   EXPECT_THAT(structure_of(foreign).conservation_error, HasSubstr("booked for another entry"));
 }
 
+/// k1 and k1|a share a head, which is in slot 0 and counted to the first of them.
+TEST(Structure, ASharedHeadIsCountedOnceAndMustBeOfItsObject) {
+  engine::Inspection shared = sound();
+  shared.entries.push_back({"k1|a", 1, 7, {}, 0});
+  EXPECT_EQ(structure_of(shared).conservation_error, "");
+
+  engine::Inspection middle = shared;
+  middle.entries[2].through = 2;
+  EXPECT_THAT(structure_of(middle).conservation_error, HasSubstr("not the head of k1"));
+
+  engine::Inspection others = shared;
+  others.entries[2].through = 1;
+  EXPECT_THAT(structure_of(others).conservation_error, HasSubstr("not the head of k2"));
+
+  for (const std::uint32_t nowhere : {3U, 4U, 5U}) {
+    engine::Inspection lost = shared;
+    lost.entries[2].through = nowhere;
+    EXPECT_THAT(structure_of(lost).conservation_error, HasSubstr("which is no alternate's"));
+  }
+
+  engine::Inspection twice = shared;
+  twice.entries[2].units = {0};
+  EXPECT_THAT(structure_of(twice).conservation_error, HasSubstr("slot 0 is in two places"));
+}
+
 }  // namespace
 }  // namespace scenarios

@@ -45,11 +45,12 @@ class EngineTarget : public Target {
     Traits traits;
     traits.deterministic = true;
     traits.header_update = traits.purge = traits.sync = traits.range = traits.slow_put = true;
+    traits.purge_all = true;
     traits.sliced_rebuild = traits.inspects = traits.reformats = config_.store != "memory";
     traits.in_process = in_process_;
     traits.shares_memory = home_->shared() != nullptr;
     traits.circle_bytes = log_geometry(config_).value_or(LogGeometry{}).data_bytes;
-    traits.pinned = config_.pinned;
+    traits.pinned = pinned_keys(config_);
     // Other histories are shorter, and have more crash states in the same time.
     traits.laps_of_four = config_.pinned > 0 || config_.hot_percent > 0 ? 3 : 1;
     return traits;
@@ -69,12 +70,13 @@ class EngineTarget : public Target {
                 GetReply& reply,
                 const std::function<bool(Key key)>& take) override;
   Reply put(Key key, std::string_view header, faultfs::ByteView body) override {
-    return remote_ != nullptr ? reply_of(remote_->put(key_name(key), header, body))
+    return remote_ != nullptr ? reply_of(remote_->put(name(key), header, body))
                               : Target::put(key, header, body);
   }
   Reply purge(Key key) override {
-    return store_ ? reply_of(store_->purge(key_name(key))) : not_running();
+    return store_ ? reply_of(store_->purge(name(key))) : not_running();
   }
+  Reply purge_all() override { return store_ ? reply_of(store_->purge_all()) : not_running(); }
   Reply update_header(Key key, std::string_view header) override;
   Reply sync() override { return store_ ? reply_of(store_->sync()) : not_running(); }
   Reply tick(bool& more) override { return rebuild(1, more); }
@@ -109,6 +111,7 @@ class EngineTarget : public Target {
   std::string log_text() override { return home_->log_text(); }
 
  private:
+  [[nodiscard]] std::string name(Key key) const { return stored_name(config_, key); }
   struct OpenUpload {
     Key key = 0;
     engine::UploadId id = 0;
@@ -174,7 +177,7 @@ Reply EngineTarget::begin_put(Key key, std::string_view header, std::uint64_t bo
   if (!store_) {
     return not_running();
   }
-  const auto id = store_->begin_put(key_name(key), header, body_bytes);
+  const auto id = store_->begin_put(name(key), header, body_bytes);
   if (!id) {
     return reply_of(id.error());
   }
@@ -226,7 +229,7 @@ void EngineTarget::get_into(Key key,
   // The buffers go back and forth between the two replies and keep their room.
   std::swap(engine_reply_.header, reply.header);
   std::swap(engine_reply_.body, reply.body);
-  const auto status = store_->get(key_name(key), {offset_bytes, size_bytes}, engine_reply_);
+  const auto status = store_->get(name(key), {offset_bytes, size_bytes}, engine_reply_);
   std::swap(engine_reply_.header, reply.header);
   std::swap(engine_reply_.body, reply.body);
   tell(status, engine_reply_, reply);
@@ -253,7 +256,7 @@ void EngineTarget::get_each(const std::vector<Key>& keys,
     return;
   }
   std::vector<std::string> names(keys.size());
-  std::ranges::transform(keys, names.begin(), key_name);
+  std::ranges::transform(keys, names.begin(), [this](Key key) { return name(key); });
   std::size_t at = 0;
   remote_->get_each(names, [&](const engine::Status& status, engine::GetReply& answer) {
     reply.clear();
@@ -271,7 +274,7 @@ Reply EngineTarget::update_header(Key key, std::string_view header) {
   if (!store_) {
     return not_running();
   }
-  const auto updated = store_->update_header(key_name(key), header);
+  const auto updated = store_->update_header(name(key), header);
   if (updated && !*updated) {
     return {Outcome::refused, "no such object"};
   }

@@ -22,14 +22,15 @@ engine::Result<std::vector<engine::cyclone::StripePlace>> stripes_of(const Targe
 }  // namespace
 
 std::size_t LogGeometry::log_of(Key key) const {
+  const std::string object = object_name(key, alternates);
   if (homes) {
-    return homes->home_of(key_name(key));
+    return homes->home_of(object);
   }
-  return placement ? placement->stripe_of(key_name(key)) : 0;
+  return placement ? placement->stripe_of(object) : 0;
 }
 
 std::size_t disk_of(const TargetConfig& config, Key key) {
-  return config.disks > 1 ? disk_homes(config).home_of(key_name(key)) : 0;
+  return config.disks > 1 ? disk_homes(config).home_of(stored_name(config, key)) : 0;
 }
 
 std::optional<LogGeometry> log_geometry(const TargetConfig& config, std::uint32_t unit_bytes) {
@@ -53,6 +54,7 @@ std::optional<LogGeometry> log_geometry(const TargetConfig& config, std::uint32_
     log.rows = std::min(log.rows, rows);
   }
   log.logs = places->size();
+  log.alternates = config.alternates;
   if (config.disks > 1) {
     log.logs = config.disks;
     log.homes = std::make_shared<engine::volumes::Homes>(disk_homes(config));

@@ -21,10 +21,11 @@ struct LogGeometry {
   std::uint64_t fragment_overhead_bytes = 0;  ///< at most, of one document: header and rounding
   std::uint64_t rows = 0;  ///< documents that have a place in the directory, whatever their keys
   std::size_t logs = 1;
+  std::uint32_t alternates = 1;  ///< keys in a row that are of one object and share its head
   std::shared_ptr<const engine::cyclone::Placement> placement;  ///< of several stripes on one disk
   std::shared_ptr<const engine::volumes::Homes> homes;          ///< of several disks
 
-  /// Which of the logs has `key`.
+  /// Which of the logs has `key`: the same for all keys of its object.
   [[nodiscard]] std::size_t log_of(Key key) const;
 };
 

@@ -42,6 +42,7 @@ struct Traits {
   Key pinned = 0;        ///< the first so many keys stay, however often the circle comes round
   bool sliced_rebuild = false;  ///< rebuild is driven by `tick`
   bool inspects = false;        ///< `inspect` answers
+  bool purge_all = false;       ///< `purge_all` is there
   bool reformats = false;       ///< can be restarted with another slot size
   bool shares_memory = false;   ///< keeps something in shared memory from life to life
   bool in_process = false;      ///< dies with the harness: runs on the memory device
@@ -156,6 +157,8 @@ class Target {
     return reply;
   }
   virtual Reply purge(Key key) = 0;
+  /// Every key (`Traits::purge_all`).
+  virtual Reply purge_all() { return {Outcome::refused, "it cannot purge everything"}; }
   virtual Reply update_header(Key key, std::string_view header) = 0;
   virtual Reply sync() = 0;
   /// One slice of background work; `more` says whether there is more.
