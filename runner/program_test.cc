@@ -221,6 +221,7 @@ TEST_F(Refusals, PlacesWhereNoCaseCouldBeKept) {
     expect({{"run", "--states", "10", "--out", out}, 2, said});
     expect({{"tree", "--run", "true", "--check", "true", "--out", out}, 2, said});
   }
+  expect({{"shrink", "/dev/shm/plan.txt"}, 2, "/dev/shm/plan.txt is not allowed: each worker"});
   expect({{"tree", "--import", "/dev/shm", "--run", "true", "--check", "true"},
           2,
           "/dev/shm is not allowed: each worker has an empty"});

@@ -147,7 +147,8 @@ class Replayer {
   std::optional<FailureCase> last_;
 };
 
-/// Memory where the target can run there, unless asked otherwise.
+}  // namespace
+
 DeviceKind device_for(const ReplayOptions& options, const CaseFile& file) {
   if (options.device) {
     return *options.device;
@@ -155,7 +156,29 @@ DeviceKind device_for(const ReplayOptions& options, const CaseFile& file) {
   return file.config.target == "engine" ? DeviceKind::memory : DeviceKind::fuse;
 }
 
-}  // namespace
+int work_on_stage(DeviceKind device,
+                  const std::function<int(const StageOptions&)>& work,
+                  const std::function<int(int signal)>& died,
+                  std::ostream& error) {
+  auto worker = start_worker({}, [&](const faultfs::Result<Sandbox>& sandbox, int) {
+    StageOptions stage;
+    stage.device = device;
+    if (device == DeviceKind::fuse && !sandbox) {
+      fmt::print(stderr, "powercut: undecided, because {}\n", sandbox.error().message);
+      return static_cast<int>(undecided);
+    }
+    stage.scratch = sandbox ? sandbox->scratch : fs::path();
+    const int code = work(stage);
+    std::fflush(stdout);
+    return code;
+  });
+  if (!worker) {
+    error << "powercut: undecided, because " << worker.error().message << "\n";
+    return undecided;
+  }
+  const WorkerEnd end = worker->wait();
+  return end.signal != 0 ? died(end.signal) : end.code;
+}
 
 int replay(const ReplayOptions& options, std::ostream& out, std::ostream& error) {
   auto loaded = load(options);
@@ -165,31 +188,17 @@ int replay(const ReplayOptions& options, std::ostream& out, std::ostream& error)
   }
   const DeviceKind device = device_for(options, loaded->file);
   out.flush();
-  auto worker = start_worker({}, [&](const faultfs::Result<Sandbox>& sandbox, int) {
-    StageOptions stage;
-    stage.device = device;
-    if (device == DeviceKind::fuse && !sandbox) {
-      fmt::print(stderr, "powercut: undecided, because {}\n", sandbox.error().message);
-      return static_cast<int>(undecided);
-    }
-    stage.scratch = sandbox ? sandbox->scratch : fs::path();
-    const int code = Replayer(options, std::move(*loaded), stage).run();
-    std::fflush(stdout);
-    return code;
-  });
-  if (!worker) {
-    error << "powercut: undecided, because " << worker.error().message << "\n";
-    return undecided;
-  }
-  const WorkerEnd end = worker->wait();
-  if (end.signal != 0) {
-    out << fmt::format(
-        "the cache died of signal {} in this state (it ran inside the worker); violated "
-        "process_survives\n",
-        end.signal);
-    return violated;
-  }
-  return end.code;
+  return work_on_stage(
+      device,
+      [&](const StageOptions& stage) { return Replayer(options, std::move(*loaded), stage).run(); },
+      [&out](int signal) {
+        out << fmt::format(
+            "the cache died of signal {} in this state (it ran inside the worker); violated "
+            "process_survives\n",
+            signal);
+        return static_cast<int>(violated);
+      },
+      error);
 }
 
 int show(const ReplayOptions& options, std::ostream& out, std::ostream& error) {

@@ -30,4 +30,17 @@ struct ReplayOptions {
 /// where there is none and the target can run there). Exit code as `replay`.
 [[nodiscard]] int show(const ReplayOptions& options, std::ostream& out, std::ostream& error);
 
+// Parts that `powercut shrink` uses too.
+
+/// The device that was asked for; else memory where the case's target can run there.
+[[nodiscard]] DeviceKind device_for(const ReplayOptions& options, const CaseFile& file);
+
+/// Calls `work` in a sandboxed worker, with a stage on `device` for it; the worker's standard
+/// output is ours. Returns what `work` returned, `undecided` (after a sentence to `error`) where it
+/// could not be called, and what `died` returns where the worker ended by a signal.
+[[nodiscard]] int work_on_stage(DeviceKind device,
+                                const std::function<int(const StageOptions&)>& work,
+                                const std::function<int(int signal)>& died,
+                                std::ostream& error);
+
 }  // namespace runner

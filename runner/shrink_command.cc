@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "faultfs/base/check.h"
+#include "runner/paths.h"
 #include "runner/recording_file.h"
-#include "runner/sandbox.h"
 #include "runner/shrink.h"
 
 namespace runner {
@@ -193,6 +193,10 @@ int shrink_command(const ShrinkCommandOptions& options, std::ostream& out, std::
   if (fs::is_directory(path)) {
     path /= "plan.txt";
   }
+  if (const auto seen = workers_see(path); !seen) {
+    error << "powercut: " << seen.error().message << "\n";
+    return usage;
+  }
   auto file = load_case(path);
   if (!file) {
     error << "powercut: " << file.error().message << "\n";
@@ -206,41 +210,26 @@ int shrink_command(const ShrinkCommandOptions& options, std::ostream& out, std::
   if (!options.replay.program.empty()) {
     file->config.program = options.replay.program;
   }
-  const DeviceKind device =
-      options.replay.device
-          ? *options.replay.device
-          : (file->config.target == "engine" ? DeviceKind::memory : DeviceKind::fuse);
+  const DeviceKind device = device_for(options.replay, *file);
   if (auto status = scenarios::available(file->config, device == DeviceKind::memory); !status) {
     error << "powercut: undecided, because " << status.error().message << "\n";
     return undecided;
   }
   out.flush();
-  auto worker = start_worker({}, [&](const faultfs::Result<Sandbox>& sandbox, int) {
-    StageOptions stage;
-    stage.device = device;
-    if (device == DeviceKind::fuse && !sandbox) {
-      fmt::print(stderr, "powercut: undecided, because {}\n", sandbox.error().message);
-      return static_cast<int>(undecided);
-    }
-    stage.scratch = sandbox ? sandbox->scratch : fs::path();
-    const int code = ShrinkRun(options, path, std::move(*file), stage).run();
-    std::fflush(stdout);
-    return code;
-  });
-  if (!worker) {
-    error << "powercut: undecided, because " << worker.error().message << "\n";
-    return undecided;
-  }
-  const WorkerEnd end = worker->wait();
-  if (end.signal != 0) {
-    error << fmt::format(
-        "powercut: undecided, because the cache died of signal {} in the process that shrinks; {} "
-        "is as small as it was by then\n",
-        end.signal,
-        path.string());
-    return undecided;
-  }
-  return end.code;
+  return work_on_stage(
+      device,
+      [&](const StageOptions& stage) {
+        return ShrinkRun(options, path, std::move(*file), stage).run();
+      },
+      [&](int signal) {
+        error << fmt::format(
+            "powercut: undecided, because the cache died of signal {} in the process that shrinks; "
+            "{} is as small as it was by then\n",
+            signal,
+            path.string());
+        return static_cast<int>(undecided);
+      },
+      error);
 }
 
 }  // namespace runner
