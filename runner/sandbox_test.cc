@@ -25,6 +25,7 @@
 #include "faultfs/device.h"
 #include "faultfs/mount/mount.h"
 #include "runner/processes.h"
+#include "runner/worker_lines_test.h"
 
 namespace runner {
 namespace {
@@ -35,22 +36,6 @@ using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-/// What comes through a worker's socket until it ends or a line is complete.
-std::string line_from(int descriptor) {
-  std::string line;
-  char letter = 0;
-  while (read(descriptor, &letter, 1) == 1 && letter != '\n') {
-    line.push_back(letter);
-  }
-  return line;
-}
-
-void say(int descriptor, const std::string& line) {
-  const std::string text = line + "\n";
-  EXPECT_EQ(send(descriptor, text.data(), text.size(), MSG_NOSIGNAL),
-            static_cast<ssize_t>(text.size()));
-}
 
 /// True once `condition` holds, within a generous time.
 template <typename Condition>

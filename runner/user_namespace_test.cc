@@ -20,27 +20,12 @@
 #include "faultfs/mount/mount.h"
 #include "faultfs/mount/tree_mount.h"
 #include "runner/sandbox.h"
+#include "runner/worker_lines_test.h"
 
 namespace runner {
 namespace {
 
 using faultfs::Result;
-
-/// What comes through a worker's socket until it ends or a line is complete.
-std::string line_from(int descriptor) {
-  std::string line;
-  char letter = 0;
-  while (read(descriptor, &letter, 1) == 1 && letter != '\n') {
-    line.push_back(letter);
-  }
-  return line;
-}
-
-void say(int descriptor, const std::string& line) {
-  const std::string text = line + "\n";
-  EXPECT_EQ(send(descriptor, text.data(), text.size(), MSG_NOSIGNAL),
-            static_cast<ssize_t>(text.size()));
-}
 
 /// In a sandbox of root's: makes /dev/fuse one that all may open, as most machines have it, and
 /// becomes nobody.
