@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 
 namespace engine::restart {
 
@@ -118,13 +117,6 @@ class ProcessMemory::Object final : public SharedObject {
   const MemoryFaults& faults_;
 };
 
-namespace {
-
-/// Stripes ask for their objects from several threads.
-std::mutex names_mutex;
-
-}  // namespace
-
 ProcessMemory::ProcessMemory() = default;
 ProcessMemory::~ProcessMemory() = default;
 
@@ -163,7 +155,7 @@ SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::open(const std::strin
   if (control && faults.control_open != 0) {
     return tl::unexpected(faults.control_open);
   }
-  const std::lock_guard lock(names_mutex);
+  const std::lock_guard lock(names_mutex_);
   const auto found = objects_.find(name);
   if (found == objects_.end()) {
     return tl::unexpected(ENOENT);
@@ -172,7 +164,7 @@ SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::open(const std::strin
 }
 
 SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::create(const std::string& name) {
-  const std::lock_guard lock(names_mutex);
+  const std::lock_guard lock(names_mutex_);
   const auto [place, made] = objects_.try_emplace(name, nullptr);
   if (!made) {
     return tl::unexpected(EEXIST);
@@ -182,7 +174,7 @@ SystemResult<std::unique_ptr<SharedObject>> ProcessMemory::create(const std::str
 }
 
 SystemResult<void> ProcessMemory::unlink(const std::string& name) {
-  const std::lock_guard lock(names_mutex);
+  const std::lock_guard lock(names_mutex_);
   const auto found = objects_.find(name);
   if (found == objects_.end()) {
     return tl::unexpected(ENOENT);

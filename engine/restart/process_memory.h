@@ -8,6 +8,7 @@
 /// process here too. A lock is held by the open object that took it.
 
 #include <map>
+#include <mutex>
 #include <optional>
 
 #include "engine/restart/shared_memory.h"
@@ -55,6 +56,7 @@ class ProcessMemory final : public SharedMemory {
   class Object;
   class View;
   [[nodiscard]] int protection() const;
+  std::mutex names_mutex_;  ///< stripes ask for their objects from several threads
   std::map<std::string, std::shared_ptr<Pages>> objects_;
   bool traps_stores_ = false;
 };

@@ -26,7 +26,7 @@
 
 namespace engine::restart {
 
-inline constexpr std::uint64_t image_bytes = 3 * 4096;
+inline constexpr std::uint64_t image_bytes = 3ULL * 4096;
 
 /// The disk of a test stripe, as far as a binding tells of it.
 inline Binding disk_state(std::uint64_t life = 1) {
@@ -218,6 +218,11 @@ class Forked {
 
 /// A prefix of its own and settings that go with it; leaves nothing behind.
 class ShmTest : public ::testing::Test {
+ public:
+  ~ShmTest() override { remove_all(); }
+  ShmTest(const ShmTest&) = delete;
+  ShmTest& operator=(const ShmTest&) = delete;
+
  protected:
   ShmTest() {
     static int number = 0;
@@ -227,7 +232,6 @@ class ShmTest : public ::testing::Test {
     request.spans = {{"disk-a", 1000, 8192, 512}};
     request.format_facts = {"test directory: one byte per entry"};
   }
-  ~ShmTest() override { remove_all(); }
 
   /// Removes what is there, whoever owns it.
   void remove_all() const {

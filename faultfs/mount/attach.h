@@ -8,10 +8,10 @@
 
 namespace faultfs::mount {
 
-/// Opens /dev/fuse and mounts it on `options.directory` with mount(2), as type fuse.powercut.
+/// Opens /dev/fuse and mounts it on `wanted.directory` with mount(2), as type fuse.powercut.
 /// Returns the descriptor (close-on-exec); requests already wait on it. Error: names what is
 /// missing, or -- when only the privilege is -- sets `needs_privilege`.
-[[nodiscard]] Result<int> attach(const MountOptions& options, bool& needs_privilege);
+[[nodiscard]] Result<int> attach(const MountOptions& wanted, bool& needs_privilege);
 
 /// Notes that `fuse`, a descriptor of /dev/fuse, is open: forks of this process will close it. For
 /// if they held it, the connection would outlive this process, and they could wait for ever for an
