@@ -39,13 +39,14 @@ bool decodes(const Bytes& bytes) {
 }
 
 TEST(AlternateVector, ComesBackAsItWas) {
-  const Bytes bytes = encoded(three());
+  const Vector original = three();
+  const Bytes bytes = encoded(original);
   Vector again;
   ASSERT_TRUE(decode_vector(bytes, again));
   EXPECT_EQ(again.object, "object");
   ASSERT_EQ(again.count, 3U);
   for (std::size_t n = 0; n < 3; ++n) {
-    const Alternate& was = three().all()[n];
+    const Alternate& was = original.all()[n];
     const Alternate& is = again.all()[n];
     EXPECT_EQ(is.name, was.name);
     EXPECT_EQ(is.header, was.header);
