@@ -168,13 +168,16 @@ class Rows {
     const LogEntry& entry = view_.log().entry(number);
     const std::string name = faultfs::entry_name(number);
     if (entry.kind == EntryKind::flush) {
-      return {fmt::format("    {}  FLUSH", name), "", flush_text(number, is_first), false};
+      const std::string of = several_disks() ? fmt::format(" of disk {}", entry.disk + 1) : "";
+      return {fmt::format("    {}  FLUSH{}", name, of), "", flush_text(number, is_first), false};
     }
     std::string what = entry.kind == EntryKind::discard ? "discard" : purpose_.text(number);
     what += entry.fua ? (what.empty() ? "FUA" : ", FUA") : "";
     const bool starred = view_.fate_of(number) != nullptr;
-    return {fmt::format("    {}  0x{:08x} {:>6}  {}",
+    const std::string on = several_disks() ? fmt::format("disk {}  ", entry.disk + 1) : "";
+    return {fmt::format("    {}  {}0x{:08x} {:>6}  {}",
                         name,
+                        on,
                         entry.offset_bytes,
                         faultfs::size_text(entry.size_bytes),
                         what),
@@ -182,6 +185,9 @@ class Rows {
             write_fate(number),
             starred};
   }
+
+  /// A flush is one of its disk alone.
+  [[nodiscard]] bool several_disks() const { return view_.recording().base.size() > 1; }
 
   [[nodiscard]] std::string note(std::uint32_t number) const {
     const std::vector<std::string>& notes = view_.failure().write_notes;
@@ -196,7 +202,10 @@ class Rows {
     if (!profile.flush_honoured) {
       return "acknowledged, and does nothing";
     }
-    return is_first ? "everything above is durable" : "";
+    if (!is_first) {
+      return "";
+    }
+    return several_disks() ? "everything above on it is durable" : "everything above is durable";
   }
 
   [[nodiscard]] std::string write_fate(std::uint32_t number) const {

@@ -114,7 +114,12 @@ class Painter {
       }
     }
     label(place.borders.back(), picture.size(), labels);
-    labels.replace(0, indent, first_ ? "  image  " : std::string(indent, ' '));
+    const std::string disk = fmt::format("  disk {:<2}", place.disk + 1);
+    labels.replace(0,
+                   indent,
+                   images_.size() > 1 ? disk
+                   : first_           ? "  image  "
+                                      : std::string(indent, ' '));
     first_ = false;
     page.line({{labels, Style::faint}});
     drawn_ += picture;

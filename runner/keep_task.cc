@@ -265,12 +265,16 @@ class Keeper {
     files = {"trace.txt", "plan.txt", log_file_name};
     auto status = deterministic_ ? save_recording(case_.recording, keep_.directory)
                                  : pack_recording(case_.recording, keep_.directory, case_.file);
-    if (deterministic_) {
-      files.emplace_back(base_file_name);
-    } else if (case_.file.base_file) {
+    for (std::size_t disk = 0; deterministic_ && disk < case_.recording.base.size(); ++disk) {
+      files.push_back(image_name("before", disk));
+    }
+    if (!deterministic_ && case_.file.base_file) {
       files.push_back(*case_.file.base_file);
     }
-    files.insert(files.end(), {"crash.img", history_file_name, "target.log"});
+    for (std::size_t disk = 0; disk < case_.recording.base.size(); ++disk) {
+      files.push_back(image_name("crash", disk));
+    }
+    files.insert(files.end(), {history_file_name, "target.log"});
     return status;
   }
 
@@ -368,7 +372,7 @@ class Keeper {
       return fail(disks.error().message);
     }
     for (std::size_t number = 0; number < disks->size(); ++number) {
-      const std::string name = number == 0 ? "crash.img" : fmt::format("crash-{}.img", number + 1);
+      const std::string name = image_name("crash", number);
       if (auto status = disks->at(number).save(keep_.directory / name); !status) {
         return status;
       }

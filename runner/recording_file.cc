@@ -224,8 +224,8 @@ faultfs::Status save_recording(const scenarios::Recording& recording,
     return status;
   }
   for (std::size_t number = 0; number < recording.base.size(); ++number) {
-    const std::string more = number == 0 ? "" : fmt::format(".disk-{}", number + 1);
-    if (auto status = recording.base[number].save(directory / (base_file_name + more)); !status) {
+    const std::string name = image_name("before", number);
+    if (auto status = recording.base[number].save(directory / name); !status) {
       return status;
     }
   }

@@ -2,7 +2,10 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "runner/case_file.h"
 #include "scenarios/recording.h"
@@ -12,7 +15,10 @@ namespace runner {
 /// Names of the files that hold a recording beside its plan.txt. The base image is raw, for people
 /// to look at, or packed: a log of the writes that make it.
 inline constexpr const char* log_file_name = "writes.log";
-inline constexpr const char* base_file_name = "before.img";
+/// "before.img", "before-2.img" … for disk 0, 1 …; `what`: "before", "crash".
+[[nodiscard]] inline std::string image_name(std::string_view what, std::size_t disk) {
+  return disk == 0 ? fmt::format("{}.img", what) : fmt::format("{}-{}.img", what, disk + 1);
+}
 inline constexpr const char* packed_base_name = "before.log";
 inline constexpr const char* history_file_name = "history.jsonl";
 

@@ -8,6 +8,7 @@
 
 using engine::restart::ShmStatus;
 
+// NOLINTNEXTLINE(readability-function-cognitive-complexity): one call of C that fills a struct
 int cache_engine_shm_status(const char* prefix,
                             cache_engine_shm* shm,
                             cache_engine_on_shm_row visit,

@@ -148,6 +148,67 @@ std::optional<int> refuse_words(CLI::App& app, int argc, char** argv) {
   return std::nullopt;
 }
 
+int serve(CommandLine& line) {
+  if (line.disks.empty() && line.words.store != "memory") {
+    fmt::print(
+        stderr,
+        "cache-engine: serve needs --disk FILE (--disk is required for all stores but memory)\n");
+    return engine::service::exit_usage;
+  }
+  if (line.server.socket < 0 && line.server.socket_file.empty()) {
+    fmt::print(stderr, "cache-engine: serve needs --socket PATH or --socket-fd N\n");
+    return engine::service::exit_usage;
+  }
+  line.server.tick_milliseconds = line.manual_ticks ? 0 : line.server.tick_milliseconds;
+  return engine::service::serve_command(line.disks, line.words, line.server);
+}
+
+/// A verb, and what it does.
+struct Verb {
+  const CLI::App* words;
+  int (*act)(const CommandLine& line);
+};
+
+int purge_what(const CommandLine& line) {
+  if (line.all == !line.key.empty()) {
+    fmt::print(stderr, "cache-engine: purge needs a KEY, or --all\n");
+    return engine::service::exit_usage;
+  }
+  return line.all ? engine::service::purge_all_command(line.source, line.json)
+                  : engine::service::purge_command(line.source, line.key, line.json);
+}
+
+/// The verbs that look at a source, and `purge`.
+std::vector<Verb> add_verbs(CLI::App& app, CommandLine& line) {
+  using Line = const CommandLine&;
+  CLI::App* list = add_verb(app, "list", "the objects, by key", line);
+  list->add_option("--limit", line.list.limit, "objects at most");
+  list->add_option("--after", line.list.after, "the resume token of the page before");
+  CLI::App* walk = add_verb(app, "walk", "every slot or row, and whose it is", line);
+  walk->add_option("--limit", line.walk.limit, "slots at most");
+  walk->add_option("--from", line.walk.from, "the resume token of the page before");
+  CLI::App* lookup = add_verb(app, "lookup", "would a get hit?", line);
+  CLI::App* show = add_verb(app, "show", "an object's slots, ids and checksums", line);
+  CLI::App* check = add_verb(app, "check", "a verdict for each slot; changes nothing", line);
+  CLI::App* disks = add_verb(app, "disks", "the disks and their volumes", line);
+  CLI::App* stats = add_verb(app, "stats", "recovery report, refusals by gate, counters", line);
+  CLI::App* purge = add_verb(app, "purge", "removes an object, or everything, durably", line);
+  for (CLI::App* verb : {lookup, show}) {
+    verb->add_option("KEY", line.key)->required();
+  }
+  CLI::Option* key = purge->add_option("KEY", line.key);
+  purge->add_flag("--all", line.all, "every object")->excludes(key);
+  namespace to = engine::service;
+  return {{list, [](Line l) { return to::list_command(l.source, l.list, l.json); }},
+          {walk, [](Line l) { return to::walk_command(l.source, l.walk, l.json); }},
+          {lookup, [](Line l) { return to::lookup_command(l.source, l.key, l.json); }},
+          {show, [](Line l) { return to::show_command(l.source, l.key, l.json); }},
+          {check, [](Line l) { return to::check_command(l.source, l.json); }},
+          {disks, [](Line l) { return to::disks_command(l.source, l.json); }},
+          {stats, [](Line l) { return to::stats_command(l.source, l.json); }},
+          {purge, purge_what}};
+}
+
 int run(int argc, char** argv) {
   CommandLine line;
   CLI::App app(
@@ -160,74 +221,23 @@ int run(int argc, char** argv) {
       "  cache-engine shm status",
       "cache-engine");
   app.require_subcommand(1);
-  CLI::App* serve = add_serve(app, line);
-  CLI::App* list = add_verb(app, "list", "the objects, by key", line);
-  list->add_option("--limit", line.list.limit, "objects at most");
-  list->add_option("--after", line.list.after, "the resume token of the page before");
-  CLI::App* walk = add_verb(app, "walk", "every slot or row, and whose it is", line);
-  walk->add_option("--limit", line.walk.limit, "slots at most");
-  walk->add_option("--from", line.walk.from, "the resume token of the page before");
-  CLI::App* lookup = add_verb(app, "lookup", "would a get hit?", line);
-  CLI::App* show = add_verb(app, "show", "an object's slots, ids and checksums", line);
-  CLI::App* check = add_verb(app, "check", "a verdict for each slot; changes nothing", line);
-  CLI::App* disks = add_verb(app, "disks", "the disks and their volumes", line);
-  CLI::App* stats = add_verb(app, "stats", "recovery report, refusals by gate, counters", line);
+  const CLI::App* serving = add_serve(app, line);
+  const std::vector<Verb> verbs = add_verbs(app, line);
   const CLI::App* shm = add_shm(app, line);
-  CLI::App* purge = add_verb(app, "purge", "removes an object, or everything, durably", line);
-  for (CLI::App* verb : {lookup, show}) {
-    verb->add_option("KEY", line.key)->required();
-  }
-  CLI::Option* key = purge->add_option("KEY", line.key);
-  purge->add_flag("--all", line.all, "every object")->excludes(key);
   if (const auto code = refuse_words(app, argc, argv)) {
     return *code;
   }
-  if (serve->parsed()) {
-    if (line.disks.empty() && line.words.store != "memory") {
-      fmt::print(
-          stderr,
-          "cache-engine: serve needs --disk FILE (--disk is required for all stores but memory)\n");
-      return engine::service::exit_usage;
+  if (serving->parsed()) {
+    return serve(line);
+  }
+  for (const Verb& verb : verbs) {
+    if (verb.words->parsed()) {
+      return verb.act(line);
     }
-    if (line.server.socket < 0 && line.server.socket_file.empty()) {
-      fmt::print(stderr, "cache-engine: serve needs --socket PATH or --socket-fd N\n");
-      return engine::service::exit_usage;
-    }
-    line.server.tick_milliseconds = line.manual_ticks ? 0 : line.server.tick_milliseconds;
-    return engine::service::serve_command(line.disks, line.words, line.server);
   }
-  if (shm->parsed()) {
-    return shm->got_subcommand("status")
-               ? engine::service::shm_status_command(line.shm_prefix, line.json)
-               : engine::service::shm_clear_command(line.shm_prefix, line.json);
-  }
-  if (list->parsed()) {
-    return engine::service::list_command(line.source, line.list, line.json);
-  }
-  if (walk->parsed()) {
-    return engine::service::walk_command(line.source, line.walk, line.json);
-  }
-  if (lookup->parsed()) {
-    return engine::service::lookup_command(line.source, line.key, line.json);
-  }
-  if (show->parsed()) {
-    return engine::service::show_command(line.source, line.key, line.json);
-  }
-  if (purge->parsed() && line.all == !line.key.empty()) {
-    fmt::print(stderr, "cache-engine: purge needs a KEY, or --all\n");
-    return engine::service::exit_usage;
-  }
-  if (line.all) {
-    return engine::service::purge_all_command(line.source, line.json);
-  }
-  if (check->parsed()) {
-    return engine::service::check_command(line.source, line.json);
-  }
-  if (disks->parsed()) {
-    return engine::service::disks_command(line.source, line.json);
-  }
-  return stats->parsed() ? engine::service::stats_command(line.source, line.json)
-                         : engine::service::purge_command(line.source, line.key, line.json);
+  return shm->got_subcommand("status")
+             ? engine::service::shm_status_command(line.shm_prefix, line.json)
+             : engine::service::shm_clear_command(line.shm_prefix, line.json);
 }
 
 }  // namespace

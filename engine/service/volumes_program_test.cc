@@ -119,6 +119,11 @@ TEST_P(BothStores, ObjectsAreInTheirVolumeAndALostDiskTakesNothingElse) {
     EXPECT_EQ(ask("lookup", {"k1"}).code, 0);
     EXPECT_EQ(ask("purge", {"k1"}).code, 0);
     EXPECT_EQ(ask("lookup", {"k1"}).code, 1);
+    Words second = words;
+    second.insert(second.begin(), {"serve", "--socket", path("second")});
+    const Outcome refused = run(second);
+    EXPECT_EQ(refused.code, 3) << "a disk in use is none that is missing";
+    EXPECT_NE(refused.err.find("in use by another engine"), std::string::npos) << refused.err;
   });
   live(words, [&](Store& store) {
     EXPECT_FALSE(hits(store, "k1", 1));

@@ -45,11 +45,12 @@ using OpenStore = std::function<Result<std::unique_ptr<Store>>(const DiskPart& p
 
 /// One store over the disks of all volumes. The hosting rules say which volume an object lives in,
 /// consistent hashing which disk of it; it is never looked for anywhere else. Keys are those of
-/// `RequestKey`, or any text without a URL (they live where `hostname=*` says). A disk that is
-/// missing or refuses takes its own objects with it: gets of them miss, changes fail, and no other
-/// disk takes over, because an object that comes back with the disk would be older than what
-/// replaced it. Whatever in `config` or in the set of disks of a volume changes clears that volume
-/// (label.h). Error: no disk is left, a rule names a volume without disks, or a disk is too small.
+/// `RequestKey`, or any text without a URL (they live where `hostname=*` says). The label puts up
+/// to 38 bytes before each. A disk that is missing or refuses takes its own objects with it: gets
+/// of them miss, changes fail, and no other disk takes over, because an object that comes back with
+/// the disk would be older than what replaced it. Whatever in `config` or in the set of disks of a
+/// volume changes clears that volume (label.h). Error: no disk is left, a rule names a volume
+/// without disks, or a disk is too small.
 [[nodiscard]] Result<std::unique_ptr<Store>> open_volumes(const std::vector<TaggedDisk>& disks,
                                                           const VolumeConfig& config,
                                                           const OpenStore& open_store);

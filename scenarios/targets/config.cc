@@ -223,6 +223,20 @@ faultfs::Status read_bytes(std::string_view word, std::uint64_t most, std::uint6
   return {};
 }
 
+/// The small numbers of a configuration, by their names, and what they may be at most.
+struct SmallNumber {
+  std::string_view name;
+  std::uint32_t TargetConfig::*into;
+  std::uint64_t most;
+};
+constexpr std::array<SmallNumber, 6> small_numbers = {
+    {{"stripes", &TargetConfig::stripes, cyclone_stripes_max},
+     {"volumes", &TargetConfig::volumes, cyclone_stripes_max},
+     {"disks", &TargetConfig::disks, cyclone_stripes_max},
+     {"alternates", &TargetConfig::alternates, cyclone_stripes_max},
+     {"pinned", &TargetConfig::pinned, pinned_max},
+     {"hot", &TargetConfig::hot_percent, hot_percent_max}}};
+
 faultfs::Status read_word(std::string_view name, std::string_view word, TargetConfig& config) {
   if (name == "slot") {
     std::uint64_t slot_bytes = 0;
@@ -237,25 +251,13 @@ faultfs::Status read_word(std::string_view name, std::string_view word, TargetCo
     config.shared_memory = word == "on";
     return one_of("shared-memory", word, {"on", "off"});
   }
-  const std::array<std::pair<std::string_view, std::uint32_t*>, 4> counts = {
-      {{"stripes", &config.stripes},
-       {"volumes", &config.volumes},
-       {"disks", &config.disks},
-       {"alternates", &config.alternates}}};
-  for (const auto& [count_name, count] : counts) {
-    if (count_name == name) {
+  for (const SmallNumber& each : small_numbers) {
+    if (each.name == name) {
       std::uint64_t number = 0;
-      const faultfs::Status status = read_bytes(word, cyclone_stripes_max, number);
-      *count = static_cast<std::uint32_t>(number);
+      const faultfs::Status status = read_bytes(word, each.most, number);
+      config.*each.into = static_cast<std::uint32_t>(number);
       return status;
     }
-  }
-  if (name == "pinned" || name == "hot") {
-    std::uint64_t number = 0;
-    const bool pins = name == "pinned";
-    const faultfs::Status status = read_bytes(word, pins ? pinned_max : hot_percent_max, number);
-    (pins ? config.pinned : config.hot_percent) = static_cast<std::uint32_t>(number);
-    return status;
   }
   if (name == "without-gate") {
     config.without_gates.emplace_back(word);

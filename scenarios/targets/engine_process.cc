@@ -66,6 +66,14 @@ void add_disks(const TargetConfig& config,
   add_hosting(cyclone_division(config).hosting, arguments);
 }
 
+void add_cyclone(const TargetConfig& config, std::vector<std::string>& arguments) {
+  add_division(division_of_disk(config), arguments);
+  for (const std::string& pin : cyclone_pins(config)) {
+    arguments.insert(arguments.end(), {"--pin", pin});
+  }
+  arguments.insert(arguments.end(), {"--hit-evacuate-percent", std::to_string(config.hot_percent)});
+}
+
 std::vector<std::string> serve_arguments(const TargetConfig& config,
                                          const std::filesystem::path& directory,
                                          std::uint64_t seed,
@@ -99,11 +107,7 @@ std::vector<std::string> serve_arguments(const TargetConfig& config,
     arguments.emplace_back("--forks");
   }
   if (config.store == "cyclone") {
-    add_division(division_of_disk(config), arguments);
-    for (const std::string& pin : cyclone_pins(config)) {
-      add("--pin", pin);
-    }
-    add("--hit-evacuate-percent", std::to_string(config.hot_percent));
+    add_cyclone(config, arguments);
   }
   add_disks(config, directory, arguments);
   add("--ram-cache", config.ram_cache);
