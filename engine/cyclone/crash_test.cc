@@ -2,9 +2,12 @@
 // again during the recovery: what was acknowledged is there, what was purged is gone, nothing lies.
 #include <map>
 #include <optional>
+#include <set>
 
 #include <gtest/gtest.h>
 
+#include "engine/cyclone/image.h"
+#include "engine/cyclone/span_header.h"
 #include "engine/cyclone/test_disk.h"
 
 namespace engine::cyclone {
@@ -225,6 +228,58 @@ TEST(CycloneCrash, SpecimensLie) {
   }
   EXPECT_GT(lies_of(*find_preset("trafficserver")), 0);
   EXPECT_EQ(lies_of(Config{}), 0);
+}
+
+/// What the device does not give in one life it may give in the next: nothing that was purged in
+/// between comes back, and what was put in between stays.
+class Unreadable : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (int lives = 0; lives < 4; ++lives) {
+      ASSERT_TRUE(rig.start());  // counted in the span header
+    }
+    ASSERT_TRUE(rig.put("a", body(1, 9000)));
+    ASSERT_TRUE(rig.put("b", body(2, 9000)));
+    ASSERT_TRUE(rig.store->sync());
+    geometry = *geometry_of_disk(rig.disk.size_bytes(), rig.config.layout);
+  }
+  /// A life in which the bytes at `places` cannot be read.
+  void live_without(const std::set<std::uint64_t>& places) {
+    rig.disk.bad = places;
+    ASSERT_TRUE(rig.start());
+    EXPECT_FALSE(rig.get("a").hit);
+    rig.disk.bad.clear();
+    ASSERT_TRUE(rig.store->purge("b"));
+    ASSERT_TRUE(rig.put("c", body(3, 9000)));
+    for (int lives = 0; lives < 3; ++lives) {
+      ASSERT_TRUE(rig.start());
+      EXPECT_FALSE(rig.get("a").hit);
+      EXPECT_FALSE(rig.get("b").hit);
+      EXPECT_TRUE(rig.hits("c", body(3, 9000)));
+    }
+  }
+
+  CycloneRig rig;
+  StripeGeometry geometry;
+};
+
+/// The log goes on behind the place, with a purge.
+TEST_F(Unreadable, ThePlaceWhereTheLogGoesOn) {
+  const std::uint64_t at = load_header(std::span(rig.disk.now).subspan(geometry.begin)).write_pos;
+  const std::uint64_t other =
+      load_header(std::span(rig.disk.now).subspan(geometry.copy_begin(1))).write_pos;
+  ASSERT_TRUE(rig.store->purge("a"));
+  live_without({std::max(at, other)});
+}
+
+TEST_F(Unreadable, BothCopies) {
+  ASSERT_TRUE(rig.store->purge("a"));
+  live_without({geometry.copy_begin(0), geometry.copy_begin(1)});
+}
+
+TEST_F(Unreadable, BothSpanHeaders) {
+  ASSERT_TRUE(rig.store->purge("a"));
+  live_without({0, store_block_bytes});
 }
 
 }  // namespace

@@ -194,7 +194,7 @@ class CycloneStore final : public Store {
   }
   [[nodiscard]] Result<bool> tick_all();
   [[nodiscard]] SpanHeader fresh_header(const std::optional<SpanHeader>& found, Gates& gates) const;
-  [[nodiscard]] Status begin(const std::optional<SpanHeader>& found, Gates& gates);
+  [[nodiscard]] Status begin(const std::optional<SpanHeader>& found, bool blank, Gates& gates);
   [[nodiscard]] Status take_image(Part& part, const Instance& instance, bool ours);
   /// False: its structure is not a directory's.
   [[nodiscard]] static bool accept_image(Part& part, const Instance& instance);
@@ -268,7 +268,7 @@ SpanHeader CycloneStore::fresh_header(const std::optional<SpanHeader>& found, Ga
 }
 
 /// A clear goes in an order that is safe at every cut: the new instance is durable first.
-Status CycloneStore::begin(const std::optional<SpanHeader>& found, Gates& gates) {
+Status CycloneStore::begin(const std::optional<SpanHeader>& found, bool blank, Gates& gates) {
   const bool ours = found && found->span_bytes == device_.size_bytes() &&
                     found->layout == config_.layout && found->division == config_.division;
   SpanHeader header = ours ? *found : fresh_header(found, gates);
@@ -284,6 +284,11 @@ Status CycloneStore::begin(const std::optional<SpanHeader>& found, Gates& gates)
   ++header.serial;
   header.life = ++life_;
   done = write_span(device_, header);
+  if (done && !found && !blank) {
+    // Neither block told how often it was written: the other one may have a higher number.
+    ++header.serial;
+    done = write_span(device_, header);
+  }
   if (!done) {
     return done;
   }
@@ -304,7 +309,7 @@ Status CycloneStore::open() {
   if (!header) {
     return tl::unexpected(header.error());
   }
-  const Status begun = begin(*header, gates);
+  const Status begun = begin(*header, blank, gates);
   restart_.finish_start();
   return begun;
 }

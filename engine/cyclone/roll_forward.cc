@@ -20,6 +20,10 @@
 // start finds the same copy and the same log. When it is done the *other* copy is written
 // (stripe.cc).
 //
+// Where the log cannot be read (after several attempts) it may go on behind that place, with purges
+// and newer versions that nobody can know of: all is forgotten (stripe.cc), as the reference does
+// on any error. Taken for the end of the log it brought purged objects back.
+//
 // Example: copy says cursor 40K, number 7. At 40K document 7 (head of k1), at 44K document 8 (purge
 // of k1), at 48K a document 5 of the lap before: k1 is gone, the cursor is 48K, the next number 9.
 #include "engine/cyclone/roll_forward.h"
@@ -44,10 +48,26 @@ std::uint64_t slice_bytes(const Core& core) {
 RollForward::RollForward(Core& core, Log& log, Reader& reader)
     : core_(core), log_(log), reader_(reader), buffer_(slice_bytes(core)) {}
 
+/// A whole slice, or as much as the device gives: a document's room, or a sector, which may be
+/// enough to see that the log has ended.
 Status RollForward::fill(std::uint64_t position) {
+  constexpr int attempts = 3;
+  const StripeGeometry& geometry = core_.geometry;
   begin_ = position;
-  end_ = std::min<std::uint64_t>(position + buffer_.bytes().size(), core_.geometry.end);
-  return core_.device.read(begin_, buffer_.bytes().first(end_ - begin_));
+  Status done;
+  for (const std::uint64_t bytes : {std::uint64_t{buffer_.bytes().size()},
+                                    std::uint64_t{geometry.fragment_bytes},
+                                    std::uint64_t{geometry.sector_bytes}}) {
+    end_ = std::min(position + bytes, geometry.end);
+    for (int attempt = 0; attempt < attempts; ++attempt) {
+      done = core_.device.read(begin_, buffer_.bytes().first(end_ - begin_));
+      if (done) {
+        return done;
+      }
+    }
+  }
+  end_ = begin_;
+  return done;
 }
 
 std::span<const std::byte> RollForward::window(std::uint64_t position) {
@@ -76,13 +96,14 @@ bool RollForward::continues(std::uint64_t position, DecodedDocument& decoded) {
     gates.refuse(Gate::document_bounds);
     return false;
   }
-  if (header.length > bytes.size()) {
-    return false;  // the rest of it is behind this slice
-  }
   if (gates.on(Gate::log_link) &&
       (header.serial != core_.header.write_serial || header.link != core_.header.link)) {
     gates.refuse(Gate::log_link);
     return false;
+  }
+  cut_off_ = header.length > bytes.size();
+  if (cut_off_) {
+    return false;  // the rest of it is behind this slice
   }
   const auto content = bytes.first(header.length).subspan(document_header_bytes);
   if (gates.on(Gate::document_body) && content_checksum(content) != header.content_checksum) {
@@ -92,11 +113,17 @@ bool RollForward::continues(std::uint64_t position, DecodedDocument& decoded) {
   return true;
 }
 
+/// Rows whose document cannot be read now go, too: it may be a head of `key`, and be readable
+/// later.
 void RollForward::drop_heads(const Key& key) {
-  // A head that cannot be read now is not served either.
-  static_cast<void>(reader_.heads_of(key, rows_));
+  core_.directory.candidates(key, log_.window(), rows_);
   for (const Row& row : rows_) {
-    superseded_ += core_.directory.erase(key, row.offset_blocks) ? 1 : 0;
+    const auto header = row.head ? reader_.read_header(row) : std::optional<DocumentHeader>();
+    const bool its =
+        header && *header && (*header)->kind == DocumentKind::head && (*header)->first_key == key;
+    if (its || !header) {
+      superseded_ += core_.directory.erase(key, row.offset_blocks) ? 1 : 0;
+    }
   }
 }
 
@@ -136,8 +163,9 @@ bool RollForward::take_run(std::uint64_t position) {
   if (position + geometry.sector_bytes > geometry.end) {
     return false;
   }
+  cut_off_ = false;
   if (!fill(position)) {
-    ++unreadable_;  // it ends the log as a torn write does
+    ++unreadable_;
     return false;
   }
   DecodedDocument decoded;
@@ -153,6 +181,7 @@ bool RollForward::take_run(std::uint64_t position) {
     ++taken;
   }
   documents_ += taken;
+  unreadable_ += taken == 0 && cut_off_ ? 1 : 0;  // a slice has room for any document
   return taken > 0;
 }
 
@@ -162,7 +191,8 @@ bool RollForward::step() {
     return true;
   }
   // A document that had room before the stripe's end would not have wrapped.
-  const bool may_have_wrapped = position + core_.geometry.fragment_bytes > core_.geometry.end;
+  const bool may_have_wrapped =
+      !lost() && position + core_.geometry.fragment_bytes > core_.geometry.end;
   return may_have_wrapped && take_run(core_.geometry.data_begin);
 }
 

@@ -111,11 +111,15 @@ std::optional<SpanHeader> decode_span(std::span<const std::byte> block, bool che
 }
 
 Result<std::optional<SpanHeader>> read_span(block::Device& device, Gates& gates, bool& blank) {
+  constexpr int attempts = 3;
   std::optional<SpanHeader> newest;
   blank = true;
   std::vector<std::byte> block(store_block_bytes);
   for (unsigned copy = 0; copy < 2; ++copy) {
-    const Status read = device.read(std::uint64_t{copy} * store_block_bytes, block);
+    Status read;
+    for (int attempt = 0; attempt == 0 || (attempt < attempts && !read); ++attempt) {
+      read = device.read(std::uint64_t{copy} * store_block_bytes, block);
+    }
     if (!read) {
       gates.refuse(Gate::span_header);
       blank = false;

@@ -34,7 +34,9 @@ Status Stripe::recover(const Instance& instance) {
   Loader loader(core_, instance);
   if (!loader.load()) {
     if (!read_only_) {
-      return clear(instance);
+      // Of this instance: a copy that could not be read now must not be found by a later start.
+      const Status cleared = clear(instance);
+      return cleared ? write_copy() : cleared;
     }
     clear_image(core_.image, core_.geometry);
     core_.header = header_of(core_.geometry, instance);
@@ -60,6 +62,12 @@ void Stripe::attach(const Instance& instance) {
   report_.finished = true;
 }
 
+/// Into the copy that is not the newest.
+Status Stripe::write_copy() {
+  sync_.begin();
+  return sync_.finish();
+}
+
 /// The instance is a new one and is durable elsewhere (span_header.h): whatever a cut leaves of
 /// this, no copy from before can be taken for one of this instance.
 Status Stripe::clear(const Instance& instance) {
@@ -67,8 +75,7 @@ Status Stripe::clear(const Instance& instance) {
   core_.header = header_of(core_.geometry, instance);
   core_.header.link = core_.random.next();  // no log of before continues this one
   begin_life();
-  sync_.begin();
-  const Status written = sync_.finish();
+  const Status written = write_copy();
   core_.recovering = false;
   report_.finished = true;
   report_.scanned = report_.empty = report_.units_total;
@@ -93,7 +100,36 @@ bool Stripe::recover_by_clearing() {
   return true;
 }
 
-bool Stripe::recovery_step() {
+/// The log could not be followed: an empty directory goes into both copies, so that neither brings
+/// back what may have been purged. Until it is there, nothing is changed.
+Status Stripe::forget() {
+  constexpr int copies = 2;
+  if (copies_to_forget_ == 0) {
+    const ImageHeader before = core_.header;
+    clear_image(core_.image, core_.geometry);
+    core_.header = header_of(core_.geometry, before.instance);
+    core_.header.link = core_.random.next();
+    core_.header.sync_serial = before.sync_serial;
+    begin_life();
+    report_.scanned = report_.empty = report_.units_total;
+    copies_to_forget_ = read_only_ ? 0 : copies;
+  }
+  for (; copies_to_forget_ > 0; --copies_to_forget_) {
+    const Status written = write_copy();
+    if (!written) {
+      return written;
+    }
+  }
+  core_.recovering = false;
+  report_.finished = true;
+  return {};
+}
+
+Result<bool> Stripe::recovery_step() {
+  if (roll_forward_.lost()) {
+    const Status forgotten = forget();
+    return forgotten ? Result<bool>(false) : tl::unexpected(forgotten.error());
+  }
   ++report_.ticks;
   if (core_.config.recovery == Recovery::clear_only) {
     return recover_by_clearing();
@@ -104,7 +140,7 @@ bool Stripe::recovery_step() {
   report_.superseded = roll_forward_.superseded();
   report_.refused = 0;
   report_.loaded = report_.scanned - report_.empty - report_.superseded;
-  if (more) {
+  if (more || roll_forward_.lost()) {
     return true;
   }
   core_.recovering = false;
@@ -132,7 +168,10 @@ Result<bool> Stripe::tick() {
 
 Status Stripe::finish_recovery() {
   while (core_.recovering) {
-    static_cast<void>(recovery_step());
+    const auto more = recovery_step();
+    if (!more) {
+      return tl::unexpected(more.error());
+    }
   }
   return {};
 }

@@ -49,7 +49,9 @@ class Stripe {
 
  private:
   void begin_life();
-  [[nodiscard]] bool recovery_step();
+  [[nodiscard]] Result<bool> recovery_step();
+  [[nodiscard]] Status forget();
+  [[nodiscard]] Status write_copy();
   [[nodiscard]] bool recover_by_clearing();
 
   Core core_;
@@ -62,6 +64,7 @@ class Stripe {
   RollForward roll_forward_;
   bool read_only_;
   bool other_copy_usable_ = false;
+  int copies_to_forget_ = 0;  // still to be written after the log could not be followed
   RecoveryReport report_;
 };
 
