@@ -100,27 +100,19 @@ TEST(Cyclone, HardenedHoldsWithSeveralStripes) {
 
 /// Pinned keys outlive the laps, whatever cuts them; hot ones move about beside them.
 TEST(Cyclone, HardenedHoldsWithPinnedAndHotKeys) {
-  std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
-  CampaignOptions options;
-  options.config.store = "cyclone";
+  CampaignOptions options = campaign(4000);
   options.config.disk_bytes = 512 << 10;
   options.config.slot_bytes = 4096;
   options.config.pinned = 2;
   options.config.hot_percent = 30;
   options.config.shared_memory = true;
   options.seed = 0xe7ac;
-  options.states_max = 4000;
   options.states_per_history = 50;
   options.stop_at_first = true;
-  options.jobs = 2;
-  options.out = mkdtemp(name.data());
-  Cases cases;
-  const auto summary = run_campaign(options, {&cases});
-  fs::remove_all(options.out);
-  ASSERT_TRUE(summary) << summary.error().message;
-  EXPECT_TRUE(cases.kept.empty()) << cases.kept.front().violation.property << ": "
-                                  << cases.kept.front().violation.observed;
-  EXPECT_GE(summary->states, 4000U);
+  const Ran ran(options);
+  EXPECT_TRUE(ran.cases.empty()) << ran.cases.front().violation.property << ": "
+                                 << ran.cases.front().violation.observed;
+  EXPECT_GE(ran.summary.states, 4000U);
 }
 
 /// A store of volumes over two disks, behind a RAM cache that is empty after each start.
@@ -128,8 +120,7 @@ TEST(Volumes, HardenedHoldsOnTwoDisksAndASpecimenIsCaught) {
   for (const auto& [store, gate, states] : {std::tuple{"rock", "", 2000U},
                                             {"cyclone", "", 2000U},
                                             {"cyclone", "durable_purge", 8000U}}) {
-    std::string name = (fs::temp_directory_path() / "powercut-test-XXXXXX").string();
-    CampaignOptions options;
+    CampaignOptions options = campaign(states);
     options.config.store = store;
     if (*gate != '\0') {
       options.config.without_gates = {gate};
@@ -140,17 +131,10 @@ TEST(Volumes, HardenedHoldsOnTwoDisksAndASpecimenIsCaught) {
     options.config.slot_bytes = 4096;
     options.vary_slot = false;
     options.seed = 0xd15c;
-    options.states_max = states;
     options.stop_at_first = true;
-    options.shrink = false;
-    options.jobs = 2;
-    options.out = mkdtemp(name.data());
-    Cases cases;
-    const auto summary = run_campaign(options, {&cases});
-    fs::remove_all(options.out);
-    ASSERT_TRUE(summary) << summary.error().message;
-    EXPECT_EQ(cases.kept.empty(), *gate == '\0') << store << " without " << gate;
-    EXPECT_EQ(summary->undecided_states, 0U);
+    const Ran ran(options);
+    EXPECT_EQ(ran.cases.empty(), *gate == '\0') << store << " without " << gate;
+    EXPECT_EQ(ran.summary.undecided_states, 0U);
   }
 }
 

@@ -78,6 +78,33 @@ class EngineOnFuse : public ::testing::Test {
     target_ = std::move(*target);
   }
 
+  /// Histories of so many seeds write the same log and read the same here as in memory. `written`:
+  /// the disks that were.
+  void same_as_in_memory(std::uint64_t seeds, std::set<faultfs::DiskNumber>* written = nullptr) {
+    const auto memory_device = make_device(config_);
+    const Rig memory_rig{*memory_device, {}, {}, -1};
+    auto in_memory = make_target(config_, memory_rig);
+    ASSERT_TRUE(in_memory);
+    GenerateOptions options;
+    options.traits = target_->traits();
+    options.slot_bytes = config_.slot_bytes;
+    options.disk_bytes = config_.disk_bytes;
+    options.disks = config_.disks;
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+      const auto history = generate(seed, options);
+      const auto fuse = record(*target_, *rig_, config_, seed, history);
+      ASSERT_TRUE(fuse) << fuse.error().message;
+      const auto memory = record(**in_memory, memory_rig, config_, seed, history);
+      ASSERT_TRUE(memory) << memory.error().message;
+      EXPECT_EQ(fuse->trouble, "") << "seed " << seed;
+      EXPECT_TRUE(fuse->log == memory->log) << to_text(config_) << "seed " << seed;
+      EXPECT_EQ(fuse->readings, memory->readings) << to_text(config_) << "seed " << seed;
+      for (std::uint32_t number = 1; written != nullptr && number <= fuse->log.size(); ++number) {
+        written->insert(fuse->log.entry(number).disk);
+      }
+    }
+  }
+
   Scratch scratch_;
   TargetConfig config_;
   std::unique_ptr<faultfs::Device> device_;
@@ -103,29 +130,8 @@ TEST_F(VolumesOnFuse, LogsAreThoseOfTheEngineInMemory) {
     config_.ram_cache = ram;
     config_.slot_bytes = 4096;
     use(config_);
-    const auto memory_device = make_device(config_);
-    const Rig memory_rig{*memory_device, {}, {}, -1};
-    auto in_memory = make_target(config_, memory_rig);
-    ASSERT_TRUE(in_memory);
-    GenerateOptions options;
-    options.traits = target_->traits();
-    options.slot_bytes = config_.slot_bytes;
-    options.disk_bytes = config_.disk_bytes;
-    options.disks = config_.disks;
     std::set<faultfs::DiskNumber> written;
-    for (std::uint64_t seed = 0; seed < 6; ++seed) {
-      const auto history = generate(seed, options);
-      const auto fuse = record(*target_, *rig_, config_, seed, history);
-      ASSERT_TRUE(fuse) << fuse.error().message;
-      const auto memory = record(**in_memory, memory_rig, config_, seed, history);
-      ASSERT_TRUE(memory) << memory.error().message;
-      EXPECT_EQ(fuse->trouble, "") << "seed " << seed;
-      EXPECT_TRUE(fuse->log == memory->log) << store << ", seed " << seed;
-      EXPECT_EQ(fuse->readings, memory->readings) << store << ", seed " << seed;
-      for (std::uint32_t number = 1; number <= fuse->log.size(); ++number) {
-        written.insert(fuse->log.entry(number).disk);
-      }
-    }
+    same_as_in_memory(6, &written);
     EXPECT_EQ(written.size(), 2U);
   }
 }
@@ -134,22 +140,7 @@ TEST_F(EngineOnFuse, LogsAreThoseOfTheEngineInMemory) {
   for (const char* preset : {"hardened", "squid"}) {
     config_.preset = preset;
     use(config_);
-    const auto memory_device = make_device(config_);
-    const Rig memory_rig{*memory_device, {}, {}, -1};
-    auto in_memory = make_target(config_, memory_rig);
-    ASSERT_TRUE(in_memory);
-    GenerateOptions options;
-    options.traits = target_->traits();
-    for (std::uint64_t seed = 0; seed < 12; ++seed) {
-      const auto history = generate(seed, options);
-      const auto fuse = record(*target_, *rig_, config_, seed, history);
-      ASSERT_TRUE(fuse) << fuse.error().message;
-      const auto memory = record(**in_memory, memory_rig, config_, seed, history);
-      ASSERT_TRUE(memory) << memory.error().message;
-      EXPECT_EQ(fuse->trouble, "") << "seed " << seed;
-      EXPECT_TRUE(fuse->log == memory->log) << preset << ", seed " << seed;
-      EXPECT_EQ(fuse->readings, memory->readings) << preset << ", seed " << seed;
-    }
+    same_as_in_memory(12);
   }
 }
 
