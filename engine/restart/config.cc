@@ -18,6 +18,23 @@ Status read_flag(std::string_view name, std::string_view value, bool& flag) {
   return {};
 }
 
+Result<std::string> trim_prefix(std::string_view word) {
+  std::string trimmed(word);
+  trimmed.erase(std::remove(trimmed.begin(), trimmed.end(), '/'), trimmed.end());
+  while (trimmed.ends_with('-')) {
+    trimmed.pop_back();
+  }
+  const bool printable =
+      std::all_of(trimmed.begin(), trimmed.end(), [](char c) { return c > ' ' && c <= '~'; });
+  if (trimmed.empty() || !printable) {
+    return fail(Trouble::invalid,
+                fmt::format("the shared memory prefix '{}' is not allowed; allowed: letters, "
+                            "digits and signs, at least one",
+                            word));
+  }
+  return trimmed;
+}
+
 }  // namespace
 
 Status read_setting(std::string_view name, std::string_view value, Config& config) {
@@ -36,29 +53,20 @@ Status read_setting(std::string_view name, std::string_view value, Config& confi
                             "name_prefix, use_hugepages, purge_stale_on_start",
                             name));
   }
-  const auto framed = frame_prefix(value);
-  if (!framed) {
-    return tl::unexpected(framed.error());
+  const auto trimmed = trim_prefix(value);
+  if (!trimmed) {
+    return tl::unexpected(trimmed.error());
   }
   config.name_prefix = value;
   return {};
 }
 
 Result<std::string> frame_prefix(std::string_view word) {
-  std::string trimmed(word);
-  trimmed.erase(std::remove(trimmed.begin(), trimmed.end(), '/'), trimmed.end());
-  while (trimmed.ends_with('-')) {
-    trimmed.pop_back();
+  const auto trimmed = trim_prefix(word);
+  if (!trimmed) {
+    return trimmed;
   }
-  const bool printable =
-      std::all_of(trimmed.begin(), trimmed.end(), [](char c) { return c > ' ' && c <= '~'; });
-  if (trimmed.empty() || !printable) {
-    return fail(Trouble::invalid,
-                fmt::format("the shared memory prefix '{}' is not allowed; allowed: letters, "
-                            "digits and signs, at least one",
-                            word));
-  }
-  const std::string prefix = fmt::format("/{}-", trimmed);
+  const std::string prefix = fmt::format("/{}-", *trimmed);
   if (prefix.size() + longest_suffix.size() >= name_bytes_max) {
     return fail(Trouble::invalid,
                 fmt::format("the shared memory prefix '{}' is too long; allowed: {} letters",

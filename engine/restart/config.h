@@ -20,7 +20,8 @@ struct Config {
 };
 
 /// Reads `enabled`, `name_prefix`, `use_hugepages` or `purge_stale_on_start` and its value (0 or 1,
-/// or a word). Error: one sentence with the allowed words.
+/// or a word). A prefix that is too long is for the gate `prefix_name`: it costs the shared memory,
+/// as in the reference, not the start. Error: one sentence with the allowed words.
 [[nodiscard]] Status read_setting(std::string_view name, std::string_view value, Config& config);
 
 /// How names of objects begin: "/word-", without the slashes of the word and the dashes at its

@@ -359,6 +359,8 @@ TEST(RestartConfig, UpstreamsWords) {
   EXPECT_THAT(read_setting("enabled", "yes", config).error().message, HasSubstr("allowed: 0, 1"));
   EXPECT_THAT(read_setting("fast", "1", config).error().message, HasSubstr("name_prefix"));
   EXPECT_THAT(read_setting("name_prefix", "-", config).error().message, HasSubstr("at least one"));
+  EXPECT_TRUE(read_setting("name_prefix", "a-prefix-that-is-much-too-long", config))
+      << "the gate's";
   EXPECT_FALSE(gate_table.find_switchable("image_map"));
   EXPECT_EQ(*gate_table.find_switchable("binding_nonce"), Gate::binding_nonce);
 }

@@ -256,8 +256,7 @@ Result<restart::Config> make_shm_config(const StoreWords& words) {
       return tl::unexpected(read.error());
     }
   }
-  const auto prefix = restart::frame_prefix(config.name_prefix);
-  return prefix ? Result<restart::Config>(config) : tl::unexpected(prefix.error());
+  return config;
 }
 
 Result<volumes::Hosting> make_hosting(const StoreWords& words, const std::vector<DiskWord>& disks) {
