@@ -163,7 +163,7 @@ Status Evacuation::move(const Row& row) {
   if (!at) {
     return tl::unexpected(at.error());
   }
-  static_cast<void>(core_.directory.erase(header.key, row.offset_blocks));
+  log_.replace(header.key, row);
   log_.index(header.key, *at, header.length, head, pinned);
   ++core_.counters.evacuated;
   return {};
@@ -193,8 +193,10 @@ Status Evacuation::make_way(std::uint64_t bytes) {
     passed_ = scanned_ = cursor();
     return {};
   }
-  if (gap() == 0) {
+  if (gap() == 0 || failed_writes_ != core_.counters.failed_writes) {
+    // What a refused write held is at its old place, ahead of the cursor that went back.
     passed_ = scanned_ = cursor();
+    failed_writes_ = core_.counters.failed_writes;
   }
   const StripeGeometry& geometry = core_.geometry;
   const std::uint64_t margin = margin_fragments * geometry.fragment_bytes;

@@ -32,8 +32,9 @@ class Evacuation {
   Log& log_;
   Reader& reader_;
   Writer& writer_;
-  std::uint64_t passed_ = 0;   // everything wanted before this place of the data area was moved
-  std::uint64_t scanned_ = 0;  // and before this one the pinned rows are in `core_.wanted`
+  std::uint64_t passed_ = 0;  // everything wanted before this place of the data area was moved
+  std::uint64_t failed_writes_ = 0;  // of the log, when `passed_` was true
+  std::uint64_t scanned_ = 0;        // and before this one the pinned rows are in `core_.wanted`
 };
 
 }  // namespace engine::cyclone

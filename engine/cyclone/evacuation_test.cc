@@ -179,18 +179,28 @@ TEST_F(EvacuationTest, AHeadWithoutItsMiddleIsAMiss) {
   }
 }
 
-/// A device that refuses data writes stops puts; afterwards what is pinned is still there.
-TEST_F(EvacuationTest, RefusedWritesLoseNothingPinnedThatWasNotInThem) {
-  ASSERT_TRUE(rig.start());
-  ASSERT_TRUE(rig.put("pin/early", body(1, 3000)));
-  lap(0.3);
-  ASSERT_TRUE(rig.put("pin/late", body(2, 3000)));
-  rig.disk.cut_at = rig.disk.writes;
-  EXPECT_FALSE(rig.put("refused", body(3, 3000)));
-  rig.disk.power_on();
-  lap(2);
-  EXPECT_TRUE(rig.hits("pin/early", body(1, 3000)));
-  EXPECT_TRUE(rig.hits("pin/late", body(2, 3000)));
+/// The device refuses one write, each in turn, those with moved documents among them.
+TEST(EvacuationCrash, NoRefusedWriteLosesWhatIsPinned) {
+  constexpr std::uint64_t size = 256ULL << 10U;
+  std::uint64_t refused = 0;
+  for (std::uint64_t at = 14; at < 110; ++at) {
+    CycloneRig rig(size);
+    rig.config.pins = {"pin*"};
+    ASSERT_TRUE(rig.start());
+    ASSERT_TRUE(rig.put("pin/small", body(1, 2000)));
+    ASSERT_TRUE(rig.put("pin/large", body(2, 30000)));
+    rig.disk.cut_at = at;
+    rig.disk.keep = at;
+    for (std::uint64_t n = 0; n < 90; ++n) {
+      if (!rig.put("k" + std::to_string(n % 7), body(n, 200 + mix(7, n) % 9000))) {
+        ++refused;
+        rig.disk.power_on();
+      }
+    }
+    EXPECT_TRUE(rig.hits("pin/small", body(1, 2000))) << "refused: write " << at;
+    EXPECT_TRUE(rig.hits("pin/large", body(2, 30000))) << "refused: write " << at;
+  }
+  EXPECT_GT(refused, 40U);
 }
 
 /// Cuts at every write of the laps in which pinned objects are moved: how many were lost.

@@ -1,8 +1,7 @@
 // The structure of a stripe, from its rows as they are: each row is free, in one chain, or reached
 // by nothing. An object's rows are its head's and its fragments'. Alternates share a head: its row
 // is counted to the first of them, and the others say that they are found through it. Rows of
-// documents that are
-// overwritten, or belong to no object (an upload, a replaced version), are held.
+// documents that are overwritten, or belong to no object (an upload, a replaced version), are held.
 #include <unordered_map>
 
 #include <fmt/format.h>

@@ -69,7 +69,8 @@ void Reader::note_hot(const Found& found) {
   constexpr std::size_t noted_max = 4096;
   const std::uint64_t lap = core_.geometry.data_bytes();
   const std::uint64_t zone = lap / 100 * core_.config.hit_evacuate_percent;
-  const std::uint64_t ahead = (found.data_offset + lap - log_.window().head) % lap;
+  const Window window = log_.window();
+  const std::uint64_t ahead = (found.data_offset + lap - window.head) % lap;
   if (zone == 0 || ahead > zone || core_.wanted.size() >= noted_max) {
     return;
   }
@@ -77,7 +78,8 @@ void Reader::note_hot(const Found& found) {
   row.offset_blocks = found.data_offset / block_bytes + 1;
   row.set_size(found.header.length);
   row.head = found.header.kind == DocumentKind::head;
-  core_.wanted.insert_or_assign(row.offset_blocks, row);
+  row.phase = window.phase == (found.data_offset < window.head);
+  core_.wanted.emplace(row.offset_blocks, row);
 }
 
 Result<std::optional<Found>> Reader::read(const Row& row) {

@@ -113,17 +113,12 @@ bool RollForward::continues(std::uint64_t position, DecodedDocument& decoded) {
   return true;
 }
 
-/// Rows whose document cannot be read now go, too: it may be a head of `key`, and be readable
-/// later.
+/// Those that `header` does not name: a stripe has one head for each key, so there are none in
+/// order.
 void RollForward::drop_heads(const Key& key) {
-  core_.directory.candidates(key, log_.window(), rows_);
+  static_cast<void>(reader_.heads_of(key, rows_));
   for (const Row& row : rows_) {
-    const auto header = row.head ? reader_.read_header(row) : std::optional<DocumentHeader>();
-    const bool its =
-        header && *header && (*header)->kind == DocumentKind::head && (*header)->first_key == key;
-    if (its || !header) {
-      superseded_ += core_.directory.erase(key, row.offset_blocks) ? 1 : 0;
-    }
+    superseded_ += core_.directory.erase(key, row.offset_blocks) ? 1 : 0;
   }
 }
 
