@@ -64,6 +64,10 @@ struct Inspection {
   std::vector<UnitUse> units;
   std::vector<EntryUse> entries;
   std::vector<DiskUse> disks;  ///< empty: one disk without a label
+
+  /// That of the next part of the store: its units are numbered behind those that are here. Its
+  /// disks are not taken.
+  void add(Inspection&& part);
 };
 
 /// What a rebuild did. The parts add up: scanned = empty + loaded + refused + superseded.
@@ -92,6 +96,9 @@ struct Stats {
   std::map<std::string, std::uint64_t> refusals;  ///< gate name → how often it refused something
   std::map<std::string, std::uint64_t> counters;  ///< puts, hits, misses, evictions, barriers …
   RecoveryReport recovery;
+
+  /// Those of a part of the store: everything is summed.
+  void add(const Stats& part);
 };
 
 /// A cache store: streamed puts, gets, purges, header updates. One thread at a time. A key may name
@@ -150,6 +157,21 @@ class Store {
   }
   /// A clean stop: open uploads are aborted, what is pending is made durable.
   [[nodiscard]] virtual Status close() = 0;
+
+  /// The uploads in progress, for the process that opens the store next (`resume`); what they have
+  /// stored so far is durable. The store stays open. Error: it is as before.
+  [[nodiscard]] virtual Result<std::vector<std::byte>> pack_uploads() {
+    return fail(Trouble::invalid, "this store cannot be handed over; allowed: cyclone");
+  }
+  /// Goes on with the uploads that `pack_uploads` gave; they keep their ids. Comes before any
+  /// `begin_put`.
+  [[nodiscard]] virtual Status resume(std::span<const std::byte> uploads) {
+    return uploads.empty() ? Status{}
+                           : fail(Trouble::invalid, "this store takes no uploads of another");
+  }
+  /// True where an upload of `key` or of another alternate of its object is in progress, as far as
+  /// the store knows.
+  [[nodiscard]] virtual bool being_put(std::string_view /*key*/) { return false; }
 
   [[nodiscard]] virtual Inspection inspect() const = 0;
   [[nodiscard]] virtual Stats stats() const = 0;

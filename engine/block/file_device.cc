@@ -27,16 +27,12 @@ std::string reason(int error_number) {
 
 class FileDevice final : public Device {
  public:
-  FileDevice(int descriptor, std::uint64_t size_bytes, std::filesystem::path file, bool writable)
-      : descriptor_(descriptor),
+  FileDevice(Descriptor disk, std::uint64_t size_bytes, std::filesystem::path file, bool writable)
+      : disk_(std::move(disk)),
+        descriptor_(disk_.get()),
         size_bytes_(size_bytes),
         file_(std::move(file)),
         writable_(writable) {}
-  ~FileDevice() override { ::close(descriptor_); }
-  FileDevice(const FileDevice&) = delete;
-  FileDevice& operator=(const FileDevice&) = delete;
-  FileDevice(FileDevice&&) = delete;
-  FileDevice& operator=(FileDevice&&) = delete;
 
   [[nodiscard]] std::uint64_t size_bytes() const override { return size_bytes_; }
 
@@ -138,7 +134,8 @@ class FileDevice final : public Device {
                 fmt::format("{} {} at offset {}: {}", doing, file_.string(), offset_bytes, why));
   }
 
-  int descriptor_;
+  Descriptor disk_;
+  int descriptor_;  // its number
   std::uint64_t size_bytes_;
   std::filesystem::path file_;
   bool writable_;
@@ -254,41 +251,46 @@ Result<std::uint64_t> disk_size(int descriptor, const std::filesystem::path& fil
 
 }  // namespace
 
-Result<std::unique_ptr<Device>> open_file_device(const std::filesystem::path& file,
-                                                 OpenMode mode,
-                                                 Transfer transfer) {
+Result<Descriptor> open_disk(const std::filesystem::path& file, OpenMode mode, Transfer transfer) {
   const bool writable = mode == OpenMode::read_write;
   const bool direct = transfer == Transfer::direct;
-  const int descriptor = ::open(file.c_str(),
-                                (writable ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT | O_DSYNC : 0) |
-                                    (writable && is_block_device(file) ? O_EXCL : 0) | O_CLOEXEC);
-  if (descriptor < 0 && errno == EBUSY) {
+  Descriptor disk(::open(file.c_str(),
+                         (writable ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT | O_DSYNC : 0) |
+                             (writable && is_block_device(file) ? O_EXCL : 0) | O_CLOEXEC));
+  if (!disk && errno == EBUSY) {
     return fail(Trouble::busy,
                 fmt::format("{} is in use: something is mounted from it, or another program has it "
                             "for itself",
                             file.string()));
   }
-  if (descriptor < 0) {
+  if (!disk) {
     return fail(
         Trouble::device,
         fmt::format(
             "cannot open {}{}: {}", file.string(), direct ? " for direct I/O" : "", reason(errno)));
   }
-  if (writable && ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    ::close(descriptor);
+  if (writable && ::flock(disk.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     return fail(Trouble::busy,
                 fmt::format("{} is in use by another engine; one writer at a time", file.string()));
   }
-  const auto size_bytes = disk_size(descriptor, file);
+  return disk;
+}
+
+Result<std::unique_ptr<Device>> make_file_device(Descriptor descriptor,
+                                                 const std::filesystem::path& file,
+                                                 OpenMode mode,
+                                                 Transfer transfer) {
+  const int number = descriptor.get();
+  const auto size_bytes = disk_size(number, file);
   if (!size_bytes) {
-    ::close(descriptor);
     return tl::unexpected(size_bytes.error());
   }
-  auto device = std::make_unique<FileDevice>(descriptor, *size_bytes, file, writable);
-  if (!direct) {
+  auto device = std::make_unique<FileDevice>(
+      std::move(descriptor), *size_bytes, file, mode == OpenMode::read_write);
+  if (transfer == Transfer::cached) {
     return device;
   }
-  const std::uint32_t block_bytes = direct_block(descriptor);
+  const std::uint32_t block_bytes = direct_block(number);
   if (block_bytes == 0) {
     return fail(Trouble::device, fmt::format("{} takes no direct I/O", file.string()));
   }
@@ -301,6 +303,14 @@ Result<std::unique_ptr<Device>> open_file_device(const std::filesystem::path& fi
                     block_bytes));
   }
   return std::make_unique<DirectDevice>(std::move(device), block_bytes);
+}
+
+Result<std::unique_ptr<Device>> open_file_device(const std::filesystem::path& file,
+                                                 OpenMode mode,
+                                                 Transfer transfer) {
+  auto disk = open_disk(file, mode, transfer);
+  return disk ? make_file_device(std::move(*disk), file, mode, transfer)
+              : tl::unexpected(disk.error());
 }
 
 }  // namespace engine::block

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "engine/base/descriptor.h"
 #include "engine/block/device.h"
 
 namespace engine::block {
@@ -27,5 +28,16 @@ enum class Transfer {
 /// multiple of the block.
 [[nodiscard]] Result<std::unique_ptr<Device>> open_file_device(
     const std::filesystem::path& file, OpenMode mode, Transfer transfer = Transfer::cached);
+
+/// The first half of it: a descriptor with the lock, which goes with the descriptor to any process
+/// that it is sent to.
+[[nodiscard]] Result<Descriptor> open_disk(const std::filesystem::path& file,
+                                           OpenMode mode,
+                                           Transfer transfer);
+/// The second half: `descriptor` was opened so, here or elsewhere; `file` is for messages.
+[[nodiscard]] Result<std::unique_ptr<Device>> make_file_device(Descriptor descriptor,
+                                                               const std::filesystem::path& file,
+                                                               OpenMode mode,
+                                                               Transfer transfer);
 
 }  // namespace engine::block

@@ -53,34 +53,6 @@ struct Part {
   Stats last_stats;  // of a stripe that is gone
 };
 
-void add(std::map<std::string, std::uint64_t>& sum,
-         const std::map<std::string, std::uint64_t>& more) {
-  for (const auto& [name, count] : more) {
-    sum[name] += count;
-  }
-}
-
-restart::StartRequest start_request(const Config& config,
-                                    const SharedDirectory& shared,
-                                    std::uint64_t span_bytes) {
-  restart::StartRequest request;
-  request.config = shared.config;
-  request.config.enabled = shared.config.enabled && shared.memory != nullptr;
-  for (const std::string& name : config.gates_off) {
-    if (const auto gate = restart::gate_table.find(name)) {
-      request.config.gates_off.push_back(*gate);
-    }
-  }
-  if (request.config.enabled) {
-    request.spans = {{shared.identity,
-                      span_bytes / store_block_bytes,
-                      span_reserved_bytes,
-                      config.layout.sector_bytes}};
-    request.format_facts = shared_format_facts();
-  }
-  return request;
-}
-
 class CycloneStore final : public Store {
  public:
   CycloneStore(block::Device& device,
@@ -94,6 +66,7 @@ class CycloneStore final : public Store {
         placement_(places, config.division),
         parts_(places.size()),
         read_only_(read_only),
+        live_(shared.live),
         restart_(shared.memory != nullptr ? *shared.memory : restart::posix_shared_memory(),
                  start_request(config, shared, device.size_bytes()),
                  shared.log) {
@@ -115,6 +88,7 @@ class CycloneStore final : public Store {
       return tl::unexpected(may.error());
     }
     const auto upload = parts_[at].stripe->uploads().begin(key, header, body_bytes);
+    publish(parts_[at]);
     return upload ? Result<UploadId>((*upload << upload_stripe_bits) | at) : upload;
   }
   [[nodiscard]] Status append(UploadId upload, std::span<const std::byte> bytes) override {
@@ -136,30 +110,32 @@ class CycloneStore final : public Store {
     return part.stripe && part.stripe->reader().still(key, parts);
   }
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override {
-    Part& part = part_of(key);
-    const Status may = may_change(part);
-    return may ? part.stripe->uploads().update_header(key, header) : tl::unexpected(may.error());
+    return change(part_of(key), [=](Uploads& of) { return of.update_header(key, header); });
   }
   [[nodiscard]] Result<bool> purge(std::string_view key) override {
-    Part& part = part_of(key);
-    const Status may = may_change(part);
-    return may ? part.stripe->uploads().purge(key) : tl::unexpected(may.error());
+    return change(part_of(key), [=](Uploads& of) { return of.purge(key); });
   }
   /// Stripe by stripe: a cut leaves some of them purged.
   [[nodiscard]] Status purge_all() override {
-    return each([this](Part& part) {
-      const Status may = may_change(part);
-      return may ? part.stripe->uploads().purge_all() : may;
-    });
+    return each(
+        [this](Part& part) { return change(part, [](Uploads& of) { return of.purge_all(); }); });
   }
   [[nodiscard]] Status sync() override {
     return each([this](Part& part) {
       const Status may = may_change(part);
-      return may ? part.stripe->sync() : may;
+      const Status done = may ? part.stripe->sync() : may;
+      publish(part);
+      return done;
     });
   }
   [[nodiscard]] Result<bool> tick() override;
   [[nodiscard]] Status close() override;
+  [[nodiscard]] Result<std::vector<std::byte>> pack_uploads() override;
+  [[nodiscard]] Status resume(std::span<const std::byte> uploads) override;
+  [[nodiscard]] bool being_put(std::string_view key) override {
+    const Part& part = part_of(key);
+    return part.stripe && part.stripe->uploads().is_open(key);
+  }
   [[nodiscard]] Inspection inspect() const override;
   [[nodiscard]] Stats stats() const override;
 
@@ -174,14 +150,29 @@ class CycloneStore final : public Store {
     return read_only_ ? fail(Trouble::invalid, "the store is open for inspection only")
                       : part.stripe->finish_recovery();
   }
-  template <typename Change>
-  [[nodiscard]] Status change(UploadId upload, const Change& make) {
+  /// Other processes see a change before it is acknowledged.
+  static void publish(const Part& part) {
+    if (part.stripe) {
+      part.stripe->publish();
+    }
+  }
+  template <typename Make>
+  [[nodiscard]] std::invoke_result_t<Make, Uploads&> change(Part& part, const Make& make) {
+    const Status may = may_change(part);
+    if (!may) {
+      return tl::unexpected(may.error());
+    }
+    auto made = make(part.stripe->uploads());
+    publish(part);
+    return made;
+  }
+  template <typename Make>
+  [[nodiscard]] Status change(UploadId upload, const Make& make) {
     const std::size_t at = upload & ((1U << upload_stripe_bits) - 1);
     if (at >= parts_.size()) {
       return fail(Trouble::gone, fmt::format("there is no upload {}", upload));
     }
-    const Status may = may_change(parts_[at]);
-    return may ? make(parts_[at].stripe->uploads(), upload >> upload_stripe_bits) : may;
+    return change(parts_[at], [&](Uploads& of) { return make(of, upload >> upload_stripe_bits); });
   }
   /// Does `work` with every stripe, also behind one where it fails; the first failure counts.
   template <typename Work>
@@ -206,6 +197,7 @@ class CycloneStore final : public Store {
   Placement placement_;
   std::vector<Part> parts_;
   bool read_only_;
+  std::span<LiveStripe> live_;
   restart::FastRestart restart_;
   std::uint64_t life_ = 0;
 };
@@ -235,6 +227,9 @@ Status CycloneStore::take_image(Part& part, const Instance& instance, bool ours)
   config.seed = number == 0 ? config.seed : mix(config.seed, stripe_seeds + number);
   part.stripe =
       std::make_unique<Stripe>(device_, config, part.geometry, part.image->bytes(), read_only_);
+  if (!live_.empty()) {
+    live_[number].hide();
+  }
   return {};
 }
 
@@ -311,6 +306,12 @@ Status CycloneStore::open() {
   }
   const Status begun = begin(*header, blank, gates);
   restart_.finish_start();
+  for (std::size_t n = 0; begun && !live_.empty() && n < parts_.size(); ++n) {
+    if (parts_[n].image->shared()) {
+      parts_[n].stripe->show(live_[n], parts_[n].image->name(), life_);
+      publish(parts_[n]);
+    }
+  }
   return begun;
 }
 
@@ -322,7 +323,10 @@ Result<bool> CycloneStore::tick_all() {
     }
   }
   std::vector<Result<bool>> ticked(busy.size(), false);
-  for_each_of(busy.size(), threads_, [&](std::size_t n) { ticked[n] = busy[n]->tick(); });
+  for_each_of(busy.size(), threads_, [&](std::size_t n) {
+    ticked[n] = busy[n]->tick();
+    busy[n]->publish();
+  });
   bool more = false;
   for (const Result<bool>& one : ticked) {
     if (!one) {
@@ -353,8 +357,38 @@ Result<bool> CycloneStore::tick() {
     return false;
   }
   const auto ticked = part->stripe->tick();
+  publish(*part);
   return ticked ? Result<bool>(*ticked || next(true) != parts_.end() || next(false) != parts_.end())
                 : ticked;
+}
+
+/// What is buffered is written first: an upload that goes on elsewhere has all of its log there.
+Result<std::vector<std::byte>> CycloneStore::pack_uploads() {
+  const Status synced = sync();
+  if (!synced) {
+    return tl::unexpected(synced.error());
+  }
+  std::vector<std::byte> uploads;
+  FrameWriter writer(uploads);
+  for (const Part& part : parts_) {
+    part.stripe->uploads().pack(writer);
+  }
+  return uploads;
+}
+
+Status CycloneStore::resume(std::span<const std::byte> uploads) {
+  FrameReader reader(uploads.subspan(std::min<std::size_t>(uploads.size(), frame_head_bytes)));
+  for (Part& part : parts_) {
+    const Status may = may_change(part);
+    if (!may) {
+      return may;
+    }
+    if (!part.stripe->uploads().unpack(reader)) {
+      return fail(Trouble::invalid, "the uploads that were handed over are not whole");
+    }
+    publish(part);
+  }
+  return {};
 }
 
 Status CycloneStore::close() {
@@ -400,28 +434,8 @@ Status CycloneStore::close() {
 Inspection CycloneStore::inspect() const {
   Inspection all;
   for (const Part& part : parts_) {
-    if (!part.stripe) {
-      continue;
-    }
-    Inspection view = part.stripe->inspect();
-    if (all.units.empty()) {
-      all = std::move(view);
-      continue;
-    }
-    const auto first_unit = static_cast<std::uint32_t>(all.units.size());
-    for (UnitUse& unit : view.units) {
-      const bool owned = unit.kind == UnitUse::Kind::entry && unit.entry != UINT64_MAX;
-      unit.entry += owned ? all.entries.size() : 0;
-      all.units.push_back(unit);
-    }
-    for (EntryUse& entry : view.entries) {
-      for (std::uint32_t& unit : entry.units) {
-        unit += first_unit;
-      }
-      if (entry.through) {
-        *entry.through += first_unit;
-      }
-      all.entries.push_back(std::move(entry));
+    if (part.stripe) {
+      all.add(part.stripe->inspect());
     }
   }
   return all;
@@ -431,10 +445,7 @@ Stats CycloneStore::stats() const {
   Stats sum;
   sum.recovery.finished = true;
   for (const Part& part : parts_) {
-    const Stats more = part.stripe ? part.stripe->stats() : part.last_stats;
-    add(sum.refusals, more.refusals);
-    add(sum.counters, more.counters);
-    sum.recovery.add(more.recovery);
+    sum.add(part.stripe ? part.stripe->stats() : part.last_stats);
     sum.counters["attached"] += part.attached ? 1 : 0;
   }
   sum.refusals.merge(restart_.refusals());
@@ -461,11 +472,6 @@ Result<std::unique_ptr<Store>> make_store(block::Device& device,
 
 }  // namespace
 
-Result<StripeGeometry> geometry_of_disk(std::uint64_t bytes, const Layout& layout) {
-  const auto places = divide(bytes, layout, Division{});
-  return places ? Result<StripeGeometry>(places->front().geometry) : tl::unexpected(places.error());
-}
-
 Result<std::unique_ptr<Store>> open_store(block::Device& device,
                                           const Config& config,
                                           const SharedDirectory& shared) {
@@ -474,23 +480,6 @@ Result<std::unique_ptr<Store>> open_store(block::Device& device,
 
 Result<std::unique_ptr<Store>> open_for_inspection(block::Device& device, const Config& config) {
   return make_store(device, config, {}, true);
-}
-
-Status adopt_span(block::Device& device, Config& config) {
-  Gates gates({});
-  bool blank = false;
-  const auto header = read_span(device, gates, blank);
-  if (!header || !*header) {
-    return fail(Trouble::invalid, "the disk has no span header of a cyclone store");
-  }
-  config.layout = (*header)->layout;
-  config.division = (*header)->division;
-  return {};
-}
-
-bool is_span(block::Device& device) {
-  Config ignored;
-  return adopt_span(device, ignored).has_value();
 }
 
 }  // namespace engine::cyclone

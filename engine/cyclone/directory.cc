@@ -28,6 +28,15 @@ Directory::Rows Directory::rows(std::uint32_t segment) const {
 }
 
 void Directory::candidates(const Key& key, const Window& window, std::vector<Row>& into) const {
+  if (followed_ == nullptr) {
+    walk(key, window, into);
+  } else if (!followed_->stable([&] { walk(key, window, into); })) {
+    ++unstable_looks_;
+    into.clear();
+  }
+}
+
+void Directory::walk(const Key& key, const Window& window, std::vector<Row>& into) const {
   into.clear();
   const Bucket bucket = bucket_of(key);
   const Rows rows = this->rows(bucket.segment);
@@ -101,6 +110,7 @@ void Directory::give_free(std::uint32_t segment, std::uint32_t row) {
 }
 
 void Directory::insert(const Key& key, Row row, const Window& window) {
+  const Change change(live_);
   const Bucket bucket = bucket_of(key);
   row.tag = key.tag();
   row.next = 0;
@@ -185,6 +195,7 @@ std::uint64_t Directory::clean_bucket(const Bucket& bucket,
 }
 
 bool Directory::erase(const Key& key, std::uint64_t offset_blocks) {
+  const Change change(live_);
   return clean_bucket(bucket_of(key), [&key, offset_blocks](const Row& row) {
            return row.tag == key.tag() && row.offset_blocks == offset_blocks;
          }) > 0;
@@ -202,6 +213,7 @@ std::uint64_t Directory::clean(std::uint32_t segment,
 std::uint64_t Directory::erase_if(const std::function<bool(const Row&)>& unwanted) {
   std::uint64_t erased = 0;
   for (std::uint32_t segment = 0; segment < geometry_.segments; ++segment) {
+    const Change change(live_);
     erased += clean(segment, unwanted);
   }
   return erased;

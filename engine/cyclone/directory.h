@@ -7,6 +7,7 @@
 
 #include "engine/cyclone/geometry.h"
 #include "engine/cyclone/key.h"
+#include "engine/cyclone/live.h"
 #include "engine/cyclone/row.h"
 
 namespace engine::cyclone {
@@ -30,6 +31,13 @@ enum class Eviction { oldest, every_tenth };
 class Directory {
  public:
   Directory(std::span<std::byte> image, const StripeGeometry& geometry, Eviction eviction);
+
+  /// From now on every change is told to `live`, for other processes.
+  void tell(LiveStripe& live) { live_ = &live; }
+  /// From now on this is the directory of another process, which may change it at any time.
+  void follow(const LiveStripe& live) { followed_ = &live; }
+  /// How often what was looked for changed for so long that nothing was found.
+  [[nodiscard]] std::uint64_t unstable_looks() const { return unstable_looks_; }
 
   /// The rows that may be `key`'s: its bucket's, with its tag, in the window, newest insert last.
   void candidates(const Key& key, const Window& window, std::vector<Row>& into) const;
@@ -64,6 +72,7 @@ class Directory {
   [[nodiscard]] bool unlink_free(std::uint32_t segment, std::uint32_t row);
   void give_free(std::uint32_t segment, std::uint32_t row);
   void erase_row(const Bucket& bucket, std::uint32_t before, std::uint32_t row);
+  void walk(const Key& key, const Window& window, std::vector<Row>& into) const;
   std::uint64_t clean(std::uint32_t segment, const std::function<bool(const Row&)>& unwanted);
   std::uint64_t clean_bucket(const Bucket& bucket, const std::function<bool(const Row&)>& unwanted);
   void evict(std::uint32_t segment, const Window& window);
@@ -73,6 +82,9 @@ class Directory {
   const StripeGeometry& geometry_;
   Eviction eviction_;
   std::uint64_t evictions_ = 0, emptied_ = 0;
+  LiveStripe* live_ = nullptr;
+  const LiveStripe* followed_ = nullptr;
+  mutable std::uint64_t unstable_looks_ = 0;
 };
 
 }  // namespace engine::cyclone

@@ -9,6 +9,7 @@
 
 #include "engine/alternate.h"
 #include "engine/cyclone/span_header.h"
+#include "engine/cyclone/store.h"
 
 namespace engine::cyclone {
 namespace {
@@ -166,6 +167,11 @@ std::size_t Placement::stripe_of(std::string_view key) const {
       volumes_.begin(), volumes_.end(), [tag](const Volume& each) { return each.tag == tag; });
   return volume->first +
          (volume->assignment ? volume->assignment->stripe_of(object).value_or(0) : 0);
+}
+
+Result<StripeGeometry> geometry_of_disk(std::uint64_t bytes, const Layout& layout) {
+  const auto places = divide(bytes, layout, Division{});
+  return places ? Result<StripeGeometry>(places->front().geometry) : tl::unexpected(places.error());
 }
 
 }  // namespace engine::cyclone

@@ -9,6 +9,7 @@
 #include "engine/cyclone/document.h"
 #include "engine/cyclone/image.h"
 #include "engine/cyclone/row.h"
+#include "engine/cyclone/span_header.h"
 
 namespace engine::cyclone {
 namespace {
@@ -99,6 +100,27 @@ const std::vector<std::string>& shared_format_facts() {
       fmt::format("key {:016x}", key_meaning()),
       fmt::format("document {:016x}", document_meaning())};
   return facts;
+}
+
+restart::StartRequest start_request(const Config& config,
+                                    const SharedDirectory& shared,
+                                    std::uint64_t span_bytes) {
+  restart::StartRequest request;
+  request.config = shared.config;
+  request.config.enabled = shared.config.enabled && shared.memory != nullptr;
+  for (const std::string& name : config.gates_off) {
+    if (const auto gate = restart::gate_table.find(name)) {
+      request.config.gates_off.push_back(*gate);
+    }
+  }
+  if (request.config.enabled) {
+    request.spans = {{shared.identity,
+                      span_bytes / store_block_bytes,
+                      span_reserved_bytes,
+                      config.layout.sector_bytes}};
+    request.format_facts = shared_format_facts();
+  }
+  return request;
 }
 
 }  // namespace engine::cyclone

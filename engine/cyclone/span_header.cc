@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/cyclone/fields.h"
+#include "engine/cyclone/store.h"
 
 namespace engine::cyclone {
 namespace {
@@ -143,6 +144,23 @@ Status write_span(block::Device& device, const SpanHeader& header) {
   std::vector<std::byte> block(store_block_bytes);
   encode_span(header, block);
   return device.write((header.serial & 1U) * store_block_bytes, block, block::WriteMode::durable);
+}
+
+Status adopt_span(block::Device& device, Config& config) {
+  Gates gates({});
+  bool blank = false;
+  const auto header = read_span(device, gates, blank);
+  if (!header || !*header) {
+    return fail(Trouble::invalid, "the disk has no span header of a cyclone store");
+  }
+  config.layout = (*header)->layout;
+  config.division = (*header)->division;
+  return {};
+}
+
+bool is_span(block::Device& device) {
+  Config ignored;
+  return adopt_span(device, ignored).has_value();
 }
 
 }  // namespace engine::cyclone

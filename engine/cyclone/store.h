@@ -4,6 +4,7 @@
 
 #include "engine/block/device.h"
 #include "engine/cyclone/config.h"
+#include "engine/cyclone/live.h"
 #include "engine/restart/fast_restart.h"
 #include "engine/store.h"
 
@@ -15,6 +16,9 @@ struct SharedDirectory {
   restart::Config config;                   ///< its `gates_off` come from the store's
   std::string identity = "disk";            ///< names the disk; the path of its file
   restart::Log log;                         ///< one line for every gate that refuses
+  /// For each stripe, where other processes see its directory (live.h); empty: nowhere. Kept by the
+  /// caller, and all of `stripe_count_max` where it is not empty.
+  std::span<LiveStripe> live = {};
 };
 
 /// Opens the store on `device`, which outlives it. A blank disk, and one of another format, layout
@@ -29,6 +33,15 @@ struct SharedDirectory {
 /// For inspection: writes nothing.
 [[nodiscard]] Result<std::unique_ptr<Store>> open_for_inspection(block::Device& device,
                                                                  const Config& config);
+/// Reads the store that another process has open on this disk, and shows through `live`: every get
+/// looks into its directory, as that is now, and verifies what it finds on the disk. It is a miss
+/// while that process recovers, stops, or changes just this part. Changes are refused. When the
+/// other process is killed, what it acknowledged goes on being read. Error: the disk has no span
+/// header.
+[[nodiscard]] Result<std::unique_ptr<Store>> follow_store(block::Device& device,
+                                                          const Config& config,
+                                                          restart::SharedMemory& memory,
+                                                          std::span<const LiveStripe> live);
 /// Sets layout and division of `config` to those that the disk's span header names. Error: it has
 /// no valid one, and `config` is as it was.
 [[nodiscard]] Status adopt_span(block::Device& device, Config& config);

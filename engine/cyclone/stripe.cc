@@ -182,6 +182,9 @@ Status Stripe::sync() {
 }
 
 Status Stripe::close() {
+  if (live_ != nullptr) {
+    live_->hide();
+  }
   uploads_.abort_all();
   Status done = finish_recovery();
   if (done && core_.header.dirty > 0) {
@@ -193,6 +196,41 @@ Status Stripe::close() {
   store_header(core_.header, core_.image);
   seal(core_.image, core_.geometry);
   return done;
+}
+
+void Stripe::show(LiveStripe& live, std::string_view image_name, std::uint64_t life) {
+  live.hide();
+  live_ = &live;
+  image_name_ = image_name;
+  life_ = life;
+  core_.directory.tell(live);
+  uploads_.tell(live);
+}
+
+/// What is still being recovered is shown once it is done.
+void Stripe::publish() {
+  if (live_ == nullptr || core_.recovering) {
+    return;
+  }
+  live_->publish({core_.header.write_pos, core_.header.purge_epoch, core_.header.phase});
+  if (live_->life() != life_) {
+    live_->show(image_name_, core_.image.size(), life_);
+  }
+}
+
+bool Stripe::follow(const LiveStripe& live) {
+  LiveState state;
+  core_.directory.follow(live);
+  core_.recovering = !live.stable([&] { state = live.state(); });
+  const bool inside =
+      core_.geometry.data_begin <= state.write_pos && state.write_pos <= core_.geometry.end;
+  core_.recovering = core_.recovering || !inside;
+  if (!core_.recovering) {
+    core_.header.write_pos = core_.header.agg_pos = state.write_pos;
+    core_.header.purge_epoch = state.purge_epoch;
+    core_.header.phase = state.phase;
+  }
+  return !core_.recovering;
 }
 
 Stats Stripe::stats() const {
@@ -221,7 +259,8 @@ Stats Stripe::stats() const {
                     {"evictions", core_.directory.evictions()},
                     {"segments_emptied", core_.directory.segments_emptied()},
                     {"rolled_forward", roll_forward_.documents()},
-                    {"unreadable_log", roll_forward_.unreadable()}};
+                    {"unreadable_log", roll_forward_.unreadable()},
+                    {"unstable_looks", core_.directory.unstable_looks()}};
   return stats;
 }
 

@@ -28,6 +28,15 @@ class Stripe {
   /// Empties the stripe, durably: nothing of before is ever found again.
   [[nodiscard]] Status clear(const Instance& instance);
 
+  /// The directory in shared memory is shown to other processes through `live`, as of each
+  /// `publish`; `life`: that of the store.
+  void show(LiveStripe& live, std::string_view image_name, std::uint64_t life);
+  /// Other processes see what was done so far. Before it is acknowledged.
+  void publish();
+  /// Reads what another process shows through `live`; for a stripe that is read only. False:
+  /// nothing can be read now.
+  [[nodiscard]] bool follow(const LiveStripe& live);
+
   [[nodiscard]] Uploads& uploads() { return uploads_; }
   [[nodiscard]] Reader& reader() { return reader_; }
   [[nodiscard]] Core& core() { return core_; }
@@ -64,6 +73,9 @@ class Stripe {
   RollForward roll_forward_;
   bool read_only_;
   bool other_copy_usable_ = false;
+  LiveStripe* live_ = nullptr;
+  std::string image_name_;
+  std::uint64_t life_ = 0;
   int copies_to_forget_ = 0;  // still to be written after the log could not be followed
   RecoveryReport report_;
 };

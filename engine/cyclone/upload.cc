@@ -77,8 +77,22 @@ Result<UploadId> Uploads::begin(std::string_view name,
   upload.pinned = is_pinned(core_.config, object_of(name));
   upload.body_bytes = body_bytes;
   upload.failed_writes = core_.counters.failed_writes;
-  table_.emplace(++last_id_, std::move(upload));
+  add(++last_id_, std::move(upload));
   return last_id_;
+}
+
+void Uploads::add(UploadId id, Upload upload) {
+  if (live_ != nullptr) {
+    live_->list_open(upload.key);
+  }
+  table_.insert_or_assign(id, std::move(upload));
+}
+
+void Uploads::drop(Table::iterator upload) {
+  if (live_ != nullptr) {
+    live_->unlist_open(upload->second.key);
+  }
+  table_.erase(upload);
 }
 
 Result<Uploads::Table::iterator> Uploads::find(UploadId id) {
@@ -126,7 +140,7 @@ Status Uploads::append(UploadId id, std::span<const std::byte> bytes) {
     if (upload.buffer.size() == fragment_content()) {
       const Status done = write_fragment(upload);
       if (!done) {
-        table_.erase(*found);
+        drop(*found);
         ++core_.counters.aborts;
         return done;
       }
@@ -246,7 +260,7 @@ Status Uploads::commit(UploadId id) {
   }
   const Status done = publish(upload);
   core_.counters.puts += done ? 1 : 0;
-  table_.erase(*found);
+  drop(*found);
   return done;
 }
 
@@ -255,14 +269,77 @@ Status Uploads::abort(UploadId id) {
   if (!found) {
     return tl::unexpected(found.error());
   }
-  table_.erase(*found);
+  drop(*found);
   ++core_.counters.aborts;
   return {};
 }
 
 void Uploads::abort_all() {
   core_.counters.aborts += table_.size();
-  table_.clear();
+  while (!table_.empty()) {
+    drop(table_.begin());
+  }
+}
+
+bool Uploads::is_open(std::string_view name) const {
+  const Key key = key_of(object_of(name));
+  return std::any_of(
+      table_.begin(), table_.end(), [&key](const auto& row) { return row.second.key == key; });
+}
+
+void Uploads::pack(FrameWriter& into) const {
+  const auto lives = [this](const auto& row) {
+    return row.second.failed_writes == core_.counters.failed_writes;
+  };
+  into.u64(last_id_);
+  into.u32(static_cast<std::uint32_t>(std::count_if(table_.begin(), table_.end(), lives)));
+  for (const auto& row : table_) {
+    const auto& [id, upload] = row;
+    if (!lives(row)) {
+      continue;
+    }
+    into.u64(id);
+    into.text(upload.name);
+    into.text(upload.header);
+    for (const Key& key : {upload.earliest, upload.next}) {
+      into.u64(key.low());
+      into.u64(key.high());
+    }
+    into.u64(upload.body_bytes);
+    into.u64(upload.received);
+    into.u64(upload.written);
+    into.bytes(upload.buffer);
+  }
+}
+
+bool Uploads::unpack(FrameReader& from) {
+  last_id_ = from.u64();
+  for (std::uint32_t count = from.u32(); count > 0 && from.whole(); --count) {
+    const UploadId id = from.u64();
+    Upload upload;
+    upload.name = from.text();
+    upload.header = from.text();
+    upload.key = key_of(object_of(upload.name));
+    upload.pinned = is_pinned(core_.config, object_of(upload.name));
+    for (Key* key : {&upload.earliest, &upload.next}) {
+      const std::uint64_t low = from.u64();
+      *key = make_key(low, from.u64());
+    }
+    upload.body_bytes = from.u64();
+    upload.received = from.u64();
+    upload.written = from.u64();
+    const auto buffer = from.bytes();
+    upload.buffer.assign(buffer.begin(), buffer.end());
+    upload.failed_writes = core_.counters.failed_writes;
+    const bool sane = upload.written <= upload.received && upload.received <= upload.body_bytes &&
+                      upload.buffer.size() == upload.received - upload.written &&
+                      upload.buffer.size() <= fragment_content();
+    if (!from.whole() || !sane) {
+      return false;
+    }
+    add(id, std::move(upload));
+  }
+  return from.whole();
 }
 
 /// A new head, in which this alternate has the new header. A resident body goes along; where it

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/frame.h"
 #include "engine/cyclone/evacuation.h"
 #include "engine/cyclone/head_draft.h"
 
@@ -21,6 +22,14 @@ class Uploads {
   [[nodiscard]] Status commit(UploadId id);
   [[nodiscard]] Status abort(UploadId id);
   void abort_all();
+  [[nodiscard]] bool is_open(std::string_view name) const;
+  /// Other processes see through `live` which objects are being put.
+  void tell(LiveStripe& live) { live_ = &live; }
+  /// Writes all uploads in progress, but for those that can only fail; what they have in the log is
+  /// written.
+  void pack(FrameWriter& into) const;
+  /// Goes on with what `pack` wrote. False: it is not whole.
+  [[nodiscard]] bool unpack(FrameReader& from);
 
   [[nodiscard]] Result<bool> update_header(std::string_view name, std::string_view header);
   [[nodiscard]] Result<bool> purge(std::string_view name);
@@ -45,6 +54,8 @@ class Uploads {
     return core_.geometry.fragment_bytes - document_header_bytes;
   }
   [[nodiscard]] Result<Table::iterator> find(UploadId id);
+  void add(UploadId id, Upload upload);
+  void drop(Table::iterator upload);
   [[nodiscard]] Key any_key(const Key& other);
   [[nodiscard]] Status write_fragment(Upload& upload);
   [[nodiscard]] Status displace(const Key& key, HeadDraft& draft);
@@ -62,6 +73,7 @@ class Uploads {
   Evacuation& evacuation_;
   Table table_;
   UploadId last_id_ = 0;
+  LiveStripe* live_ = nullptr;
   std::vector<Row> old_rows_;
 };
 

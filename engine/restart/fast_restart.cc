@@ -66,6 +66,7 @@ void StripeImage::share(const TableClaim& claim, std::uint64_t size_bytes) {
     return;
   }
   bytes_ = mapping_->bytes();
+  name_ = claim.name;
   if (life_->config.use_hugepages && mapping_->advise_huge_pages()) {
     ++life_->counters.huge_pages;
   }

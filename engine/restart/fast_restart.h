@@ -57,6 +57,8 @@ class StripeImage {
   /// checks its structure and then uses it or refuses it. False: all bytes are 0.
   [[nodiscard]] bool attached() const { return attached_; }
   [[nodiscard]] bool shared() const { return mapping_ != nullptr; }
+  /// Of the object; empty where the bytes are on the heap.
+  [[nodiscard]] const std::string& name() const { return name_; }
 
   /// The structural validator refused the attached directory: counts it and zeroes the bytes.
   void refuse_structure(std::string_view why);
@@ -72,7 +74,7 @@ class StripeImage {
   /// Attaches or creates the image that `claim` allows; leaves it empty where neither can be.
   void share(const TableClaim& claim, std::uint64_t size_bytes);
 
-  std::string identity_;
+  std::string identity_, name_;
   std::span<std::byte> bytes_;
   bool attached_ = false;
   std::unique_ptr<Mapping> mapping_;

@@ -337,10 +337,14 @@ int cache_engine_lookup(cache_engine* engine, const char* key, cache_engine_hit*
     if (!got) {
       return c_trouble(got.error());
     }
+    hit->being_put = engine->opened.store->being_put(key) ? 1 : 0;
     if (!engine->reply.hit) {
       return c_not_so(fmt::format("{}: miss", key));
     }
-    *hit = {engine->reply.body_bytes, engine->reply.header.c_str(), engine->reply.header.size()};
+    *hit = {engine->reply.body_bytes,
+            engine->reply.header.c_str(),
+            engine->reply.header.size(),
+            hit->being_put};
     return int{CACHE_ENGINE_OK};
   });
 }

@@ -113,6 +113,7 @@ typedef struct {
   uint64_t body_bytes;
   const char* header;
   size_t header_bytes;
+  int being_put; /* a put of it is in progress, as far as the store knows; also with a miss */
 } cache_engine_hit;
 
 /// Would a get hit? CACHE_ENGINE_NOT_SO: a miss. The whole body is read and verified.

@@ -32,6 +32,13 @@ class Client final : public RemoteStore {
     writer.u32(slot_bytes);
     return done(ask(writer));
   }
+  [[nodiscard]] Result<std::string> hand_over(bool retire, std::chrono::milliseconds patience) {
+    FrameWriter writer = request(Verb::hand_over);
+    writer.u8(retire ? 1 : 0);
+    writer.u32(static_cast<std::uint32_t>(patience.count()));
+    auto answer = ask(writer);
+    return answer ? Result<std::string>(answer->text()) : tl::unexpected(answer.error());
+  }
   ~Client() override { ::close(socket_); }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -85,6 +92,12 @@ class Client final : public RemoteStore {
     FrameWriter writer = request(Verb::verify);
     writer.text(key);
     return yes_or_no(ask(writer));
+  }
+
+  [[nodiscard]] bool being_put(std::string_view key) override {
+    FrameWriter writer = request(Verb::being_put);
+    writer.text(key);
+    return yes_or_no(ask(writer)).value_or(false);
   }
 
   [[nodiscard]] Result<bool> update_header(std::string_view key, std::string_view header) override {
@@ -268,6 +281,10 @@ class Client final : public RemoteStore {
 
 Status reopen_served(int socket, std::uint64_t seed, std::uint32_t slot_bytes) {
   return Client(::fcntl(socket, F_DUPFD_CLOEXEC, 0)).reopen(seed, slot_bytes);
+}
+
+Result<std::string> ask_to_hand_over(int socket, bool retire, std::chrono::milliseconds patience) {
+  return Client(::fcntl(socket, F_DUPFD_CLOEXEC, 0)).hand_over(retire, patience);
 }
 
 std::unique_ptr<RemoteStore> connect_client(int socket) {

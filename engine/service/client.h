@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <span>
@@ -30,5 +31,11 @@ class RemoteStore : public Store {
 /// disk again. `Trouble::lost`: it does not answer, or an answer to somebody else was still to
 /// come.
 [[nodiscard]] Status reopen_served(int socket, std::uint64_t seed, std::uint32_t slot_bytes);
+
+/// Asks the process at the other end of `socket` to give the right to write to the instance it
+/// cooperates with; `retire`: and to end. What it says of it. Error: why it did not.
+[[nodiscard]] Result<std::string> ask_to_hand_over(int socket,
+                                                   bool retire,
+                                                   std::chrono::milliseconds patience);
 
 }  // namespace engine::service

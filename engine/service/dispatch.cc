@@ -43,6 +43,9 @@ Status Dispatch::carry_out(FrameReader& request, std::set<UploadId>& uploads, Fr
   if (verb == Verb::reopen) {
     return reopen(request, uploads);
   }
+  if (verb == Verb::hand_over) {
+    return hand_over(request, uploads, answer);
+  }
   if (store_ == nullptr) {
     return fail(Trouble::gone, "no store is open");
   }
@@ -52,7 +55,8 @@ Status Dispatch::carry_out(FrameReader& request, std::set<UploadId>& uploads, Fr
   if (verb >= Verb::begin_put && verb <= Verb::abort) {
     return upload_verb(verb, request, uploads, answer);
   }
-  if ((verb >= Verb::get && verb <= Verb::purge) || verb == Verb::verify) {
+  if ((verb >= Verb::get && verb <= Verb::purge) || verb == Verb::verify ||
+      verb == Verb::being_put) {
     return object_verb(verb, request, answer);
   }
   return store_verb(verb, request, answer);
@@ -71,6 +75,27 @@ Status Dispatch::reopen(FrameReader& request, std::set<UploadId>& uploads) {
   const auto opened = reopen_(seed, slot_bytes);
   store_ = opened ? *opened : nullptr;
   return opened ? Status{} : tl::unexpected(opened.error());
+}
+
+Status Dispatch::hand_over(FrameReader& request,
+                           const std::set<UploadId>& uploads,
+                           FrameWriter& answer) {
+  const bool retire = request.u8() != 0;
+  const std::chrono::milliseconds patience(request.u32());
+  if (!request.whole()) {
+    return malformed();
+  }
+  if (!hand_over_) {
+    return fail(Trouble::invalid, "this engine has no second instance (serve --cooperate)");
+  }
+  if (!uploads.empty()) {
+    return fail(Trouble::invalid, "who asks for a handoff must have no upload in progress");
+  }
+  const auto done = hand_over_(retire, patience);
+  if (done) {
+    answer.text(*done);
+  }
+  return done ? Status{} : tl::unexpected(done.error());
 }
 
 Status Dispatch::upload_verb(Verb verb,
@@ -132,6 +157,9 @@ Status Dispatch::object_verb(Verb verb, FrameReader& request, FrameWriter& answe
   const std::string_view key = request.text();
   if (verb == Verb::purge) {
     return request.whole() ? done(store_->purge(key), answer) : malformed();
+  }
+  if (verb == Verb::being_put) {
+    return request.whole() ? done(store_->being_put(key), answer) : malformed();
   }
   if (verb == Verb::verify) {
     return request.whole() ? done(store_->verify(key), answer) : malformed();

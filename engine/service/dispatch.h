@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <set>
 #include <utility>
@@ -14,8 +15,15 @@ class Dispatch {
  public:
   using Reopen = std::function<Result<Store*>(std::uint64_t seed, std::uint32_t slot_bytes)>;
 
-  /// `reopen`: see ServerOptions.
-  Dispatch(Store& store, Reopen reopen) : store_(&store), reopen_(std::move(reopen)) {}
+  /// Gives the right to write to another instance; the text says what was done.
+  using HandOver =
+      std::function<Result<std::string>(bool retire, std::chrono::milliseconds patience)>;
+
+  /// `reopen`: see ServerOptions. `hand_over` empty: there is no other instance.
+  Dispatch(Store& store, Reopen reopen, HandOver hand_over)
+      : store_(&store), reopen_(std::move(reopen)), hand_over_(std::move(hand_over)) {}
+  /// From now on this one; null: none.
+  void serve(Store* store) { store_ = store; }
 
   /// `request` is a frame without its length; a whole frame is added to `answers`. `uploads`: those
   /// the connection has begun and not ended.
@@ -39,9 +47,13 @@ class Dispatch {
   [[nodiscard]] Status tick(FrameReader& request, FrameWriter& answer);
 
   [[nodiscard]] Status reopen(FrameReader& request, std::set<UploadId>& uploads);
+  [[nodiscard]] Status hand_over(FrameReader& request,
+                                 const std::set<UploadId>& uploads,
+                                 FrameWriter& answer);
 
   Store* store_;
   Reopen reopen_;
+  HandOver hand_over_;
   GetReply reply_;
   bool closed_ = false;
 };

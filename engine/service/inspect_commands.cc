@@ -300,11 +300,15 @@ int lookup_command(const Source& source, const std::string& key, bool json) {
                dump({{"key", key},
                      {"hit", code == CACHE_ENGINE_OK},
                      {"body_bytes", hit.body_bytes},
-                     {"header", header}}));
-  } else if (code == CACHE_ENGINE_OK) {
-    fmt::print("{}: hit, {} bytes\n{}\n", key, hit.body_bytes, header);
+                     {"header", header},
+                     {"being_put", hit.being_put != 0}}));
+    return code;
+  }
+  const std::string_view more = hit.being_put != 0 ? ", being put" : "";
+  if (code == CACHE_ENGINE_OK) {
+    fmt::print("{}: hit, {} bytes{}\n{}\n", key, hit.body_bytes, more, header);
   } else {
-    fmt::print("{}: miss\n", key);
+    fmt::print("{}: miss{}\n", key, more);
   }
   return code;
 }

@@ -1,6 +1,7 @@
 // cache-engine: the engine as a process, and its inspection verbs.
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <optional>
@@ -29,6 +30,8 @@ struct CommandLine {
   std::string key;
   bool all = false;  ///< purge: every object
   bool json = false;
+  bool retires = false;  ///< handoff
+  int timeout_seconds = 60;
   std::string shm_prefix = engine::restart::Config().name_prefix;
 };
 
@@ -81,6 +84,12 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
                     line.words.shm,
                     "cyclone: directory in shared memory; enabled=1, name_prefix=WORD, "
                     "use_hugepages=1, purge_stale_on_start=1; repeatable");
+  serve->add_flag("--cooperate",
+                  line.words.cooperates,
+                  "cyclone: one of two instances on this disk: the first writes, the other reads "
+                  "its directory in shared memory, and writes after a handoff or the first's end");
+  serve->add_option("--end-at", line.words.ends_at, "a step of a handoff, for tests")->group("");
+  serve->add_option("--stop-at", line.words.stops_at, "a step of a handoff, for tests")->group("");
   serve->add_flag("--reopens", line.words.reopens, "a client may have the disk opened again")
       ->group("");  // for harnesses that swap the disk's bytes
   serve->add_flag("--forks", line.words.forks, "the socket asks for processes, see lives.h")
@@ -114,6 +123,20 @@ std::string verbs(const CLI::App& app) {
     names += (names.empty() ? "" : ", ") + verb->get_name();
   }
   return names;
+}
+
+CLI::App* add_handoff(CLI::App& app, CommandLine& line) {
+  CLI::App* handoff = app.add_subcommand(
+      "handoff",
+      "a serving engine gives the right to write, and its clients, to the other instance");
+  handoff->add_option("--socket", line.source.socket, "of the one that writes")->required();
+  handoff->add_flag("--retire", line.retires, "it gives its socket too, and ends");
+  handoff
+      ->add_option("--timeout",
+                   line.timeout_seconds,
+                   "seconds to wait for the other one; one that does not answer is killed (60)")
+      ->check(CLI::Range(1, 3600));
+  return handoff;
 }
 
 /// The verbs below `shm`; told apart by their names.
@@ -218,11 +241,15 @@ int run(int argc, char** argv) {
       "    --hosting \"domain=example.com volume=2\" --hosting \"hostname=* volume=1\" --socket s\n"
       "  cache-engine list --disk store.img --limit 20\n"
       "  cache-engine check --disk store.img --json\n"
+      "  cache-engine serve --disk store.img --socket b.sock --store cyclone --shm enabled=1 \\\n"
+      "    --cooperate\n"
+      "  cache-engine handoff --socket a.sock --retire\n"
       "  cache-engine shm status",
       "cache-engine");
   app.require_subcommand(1);
   const CLI::App* serving = add_serve(app, line);
   const std::vector<Verb> verbs = add_verbs(app, line);
+  const CLI::App* handoff = add_handoff(app, line);
   const CLI::App* shm = add_shm(app, line);
   if (const auto code = refuse_words(app, argc, argv)) {
     return *code;
@@ -234,6 +261,10 @@ int run(int argc, char** argv) {
     if (verb.words->parsed()) {
       return verb.act(line);
     }
+  }
+  if (handoff->parsed()) {
+    return engine::service::handoff_command(
+        line.source.socket, line.retires, std::chrono::seconds(line.timeout_seconds));
   }
   return shm->got_subcommand("status")
              ? engine::service::shm_status_command(line.shm_prefix, line.json)

@@ -323,10 +323,30 @@ Status check_volumes(const StoreWords& words, const std::vector<DiskWord>& disks
 
 }  // namespace
 
+namespace {
+
+Status check_cooperation(const StoreWords& words,
+                         const std::vector<DiskWord>& disks,
+                         const restart::Config& shm) {
+  const bool alone = !are_volumes(disks) && disks.size() == 1 && disks.front().size_bytes == 0;
+  const bool fits = words.store == "cyclone" && shm.enabled && alone && words.ram_cache.empty() &&
+                    !words.forks && !words.reopens;
+  return !words.cooperates || fits
+             ? Status{}
+             : fail(Trouble::invalid,
+                    "--cooperate is for --store cyclone with --shm enabled=1, on one whole disk "
+                    "without volumes of disks, and without --ram-cache");
+}
+
+}  // namespace
+
 Status check_words(const StoreWords& words, const std::vector<DiskWord>& disks) {
   const auto shm = make_shm_config(words);
   if (!shm) {
     return tl::unexpected(shm.error());
+  }
+  if (const Status can = check_cooperation(words, disks, *shm); !can) {
+    return can;
   }
   if (words.store == "memory") {
     return check_memory(words);
@@ -362,7 +382,8 @@ Status check_words(const StoreWords& words, const std::vector<DiskWord>& disks) 
 Result<std::unique_ptr<Store>> open_on(block::Device& device,
                                        const std::string& identity,
                                        const std::string& suffix,
-                                       const StoreWords& words) {
+                                       const StoreWords& words,
+                                       std::span<cyclone::LiveStripe> live) {
   if (words.store == "cyclone") {
     auto config = make_cyclone_config(words);
     if (!config) {
@@ -382,6 +403,7 @@ Result<std::unique_ptr<Store>> open_on(block::Device& device,
     shared.config = *shm;
     shared.config.name_prefix += suffix;
     shared.identity = identity;
+    shared.live = live;
     shared.log = [](std::string_view line) { fmt::print(stderr, "cache-engine: {}\n", line); };
     return cyclone::open_store(device, *config, shared);
   }

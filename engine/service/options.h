@@ -1,14 +1,17 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "engine/block/device.h"
 #include "engine/cyclone/config.h"
+#include "engine/cyclone/live.h"
 #include "engine/restart/config.h"
 #include "engine/rock/config.h"
 #include "engine/service/disk_words.h"
@@ -31,6 +34,8 @@ struct StoreWords {
   bool reopens = false;           ///< clients may ask to open the store again
   bool forks = false;             ///< the socket asks for lives (lives.h)
   bool direct = false;            ///< O_DIRECT and O_DSYNC
+  bool cooperates = false;        ///< is one of two instances (cooperation.h)
+  std::string ends_at, stops_at;  ///< steps of a handoff where this process does, for tests
   /// cyclone: how the disk is cut; empty: as it is, one stripe where it is blank.
   std::string stripes;               ///< of each volume
   std::string volumes;               ///< "1:60,2:40"
@@ -68,11 +73,12 @@ struct StoreWords {
 
 /// Opens the store that the words say on `device`: the whole of a disk, or what is behind its
 /// label; without a slot size, that of the disk. `identity` names the disk, and is a part of its
-/// names in shared memory with `suffix`.
+/// names in shared memory with `suffix`. `live`: cyclone::SharedDirectory.
 [[nodiscard]] Result<std::unique_ptr<Store>> open_on(block::Device& device,
                                                      const std::string& identity,
                                                      const std::string& suffix,
-                                                     const StoreWords& words);
+                                                     const StoreWords& words,
+                                                     std::span<cyclone::LiveStripe> live = {});
 
 /// Reads "1000", "16K", "1M". Error: quotes the text.
 [[nodiscard]] Result<std::uint32_t> parse_slot_size(const std::string& text);
@@ -116,6 +122,11 @@ enum ExitCode : int { exit_ok = 0, exit_not_so = 1, exit_usage = 2, exit_trouble
 [[nodiscard]] int stats_command(const Source& source, bool json);
 [[nodiscard]] int purge_command(const Source& source, const std::string& key, bool json);
 [[nodiscard]] int purge_all_command(const Source& source, bool json);
+
+/// Has the engine at `socket` give the right to write to the instance it cooperates with.
+[[nodiscard]] int handoff_command(const std::filesystem::path& socket,
+                                  bool retire,
+                                  std::chrono::milliseconds patience);
 
 /// Shows the shared memory below a prefix; changes nothing. Exit code 3 where it is not this
 /// build's.

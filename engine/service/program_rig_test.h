@@ -57,7 +57,7 @@ class ProgramTest : public ::testing::Test {
           &actions, descriptor, (directory_ / name).c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
     };
     redirect(1, "out");
-    redirect(2, "err");
+    redirect(2, errors_.c_str());
     if (inherited >= 0) {
       posix_spawn_file_actions_adddup2(&actions, inherited, 3);
     }
@@ -117,6 +117,7 @@ class ProgramTest : public ::testing::Test {
 
   fs::path directory_, disk_;
   std::string slot_ = "1K";
+  std::string errors_ = "err";  ///< where the next process writes what it complains of
 };
 
 }  // namespace engine::service

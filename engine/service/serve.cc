@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <map>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -16,6 +18,7 @@
 #include "engine/block/whole_blocks.h"
 #include "engine/block/window.h"
 #include "engine/memory/ram_store.h"
+#include "engine/service/cooperation.h"
 #include "engine/service/lives.h"
 #include "engine/service/options.h"
 #include "engine/volumes/volume_store.h"
@@ -206,6 +209,41 @@ int serve_disks(const std::vector<DiskWord>& disks,
   return ended ? exit_ok : complain(ended.error());
 }
 
+/// Where a process that tests a handoff is to end, or to be stopped.
+Result<handoff::Watch> make_watch(const StoreWords& words) {
+  std::map<handoff::Step, int> signals;
+  for (const auto& [word, signal] :
+       {std::pair(words.ends_at, SIGKILL), std::pair(words.stops_at, SIGSTOP)}) {
+    if (!word.empty()) {
+      const auto step = handoff::find_step(word);
+      if (!step) {
+        return tl::unexpected(step.error());
+      }
+      signals[*step] = signal;
+    }
+  }
+  return [signals](handoff::Step step) {
+    if (const auto at = signals.find(step); at != signals.end()) {
+      ::raise(at->second);
+    }
+  };
+}
+
+/// `words`: checked.
+int serve_cooperating(const DiskWord& disk, const StoreWords& words, const ServerOptions& options) {
+  auto watch = make_watch(words);
+  auto own = watch ? Cooperation::start(disk, words, options.socket_file, std::move(*watch))
+                   : tl::unexpected(watch.error());
+  if (!own) {
+    return complain(own.error());
+  }
+  log_line((*own)->writes() ? "writes" : "reads what the other instance writes");
+  ServerOptions server = options;
+  server.cooperation = own->get();
+  const Status ended = serve(*(*own)->store(), server);
+  return ended ? exit_ok : complain(ended.error());
+}
+
 }  // namespace
 
 int complain(const Error& error) {
@@ -226,6 +264,9 @@ int serve_command(const std::vector<std::string>& disks,
   // A store that nobody can reach must not begin a life.
   if (const Status reachable = check(options); !reachable) {
     return complain(reachable.error());
+  }
+  if (words.cooperates) {
+    return serve_cooperating(read->front(), words, options);
   }
   if (!words.forks) {
     return serve_disks(*read, words, options);

@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/service/cooperation.h"
 #include "engine/service/dispatch.h"
 #include "engine/service/wire.h"
 
@@ -40,6 +41,12 @@ Error trouble(std::string_view what) {
 class Connection {
  public:
   explicit Connection(int socket) : socket_(socket) { answers_.reserve(2 * answers_bytes_max); }
+  /// One that another process has begun to serve.
+  explicit Connection(handoff::Client&& client) : Connection(client.socket.release()) {
+    uploads_ = std::move(client.uploads);
+    grow();
+    append(client.unread);
+  }
   ~Connection() { ::close(socket_); }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -48,6 +55,15 @@ class Connection {
 
   [[nodiscard]] int socket() const { return socket_; }
   [[nodiscard]] const std::set<UploadId>& uploads() const { return uploads_; }
+
+  /// As another process may go on with it: every answer has been sent.
+  [[nodiscard]] handoff::Client lend() const {
+    handoff::Client client;
+    client.socket = Descriptor(::fcntl(socket_, F_DUPFD_CLOEXEC, 0));
+    client.unread.assign(in_.get(), in_.get() + filled_);
+    client.uploads = uploads_;
+    return client;
+  }
 
   /// Takes what has arrived and answers every whole request in it. False: the connection ended.
   [[nodiscard]] bool receive(Dispatch& dispatch) {
@@ -100,6 +116,14 @@ class Connection {
     return sent;
   }
 
+  void append(std::span<const std::byte> bytes) {
+    while (room_ - filled_ < bytes.size()) {
+      grow();
+    }
+    std::copy(bytes.begin(), bytes.end(), &in_[filled_]);
+    filled_ += bytes.size();
+  }
+
   /// What is not filled is not touched: a process that lives for a moment pays for each page.
   void grow() {
     const std::size_t room = std::max(2 * room_, receive_bytes);
@@ -120,12 +144,10 @@ class Connection {
 class Server {
  public:
   Server(Store& store, const ServerOptions& options)
-      : dispatch_(store, options.reopen), options_(options) {}
+      : dispatch_(store, options.reopen, hand_over_call(options)), options_(options) {}
   ~Server() {
-    close_if_open(listener_);
-    close_if_open(signals_);
-    if (listener_ >= 0) {
-      ::unlink(options_.socket_file.c_str());
+    for (const handoff::Listening& listening : listeners_) {
+      ::unlink(listening.file.c_str());
     }
   }
   Server(const Server&) = delete;
@@ -137,22 +159,24 @@ class Server {
   [[nodiscard]] Status run();
 
  private:
-  static void close_if_open(int descriptor) {
-    if (descriptor >= 0) {
-      ::close(descriptor);
-    }
-  }
-  void add(int socket);
+  void add(std::unique_ptr<Connection> connection);
   void wait();
   void background_work();
   void abort_uploads(const Connection& connection);
+  [[nodiscard]] bool serve_connection(std::size_t number);
   [[nodiscard]] bool serve_ready();
+  [[nodiscard]] Dispatch::HandOver hand_over_call(const ServerOptions& options);
+  [[nodiscard]] Result<std::string> hand_over(bool retire, std::chrono::milliseconds patience);
+  void answer_other_instance();
 
   Dispatch dispatch_;
   ServerOptions options_;
-  int listener_ = -1, signals_ = -1;
+  Descriptor signals_;
+  std::vector<handoff::Listening> listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;
-  std::vector<pollfd> polled_;  // signals, listener, connections
+  std::vector<pollfd> polled_;          // signals, the other instance, listeners, connections
+  const Connection* asking_ = nullptr;  // whose request is carried out
+  bool handed_over_ = false, retired_ = false;
   bool more_work_ = true;
   Clock::time_point next_tick_ = Clock::now();
 };
@@ -163,40 +187,42 @@ Status Server::open() {
   sigaddset(&stops, SIGTERM);
   sigaddset(&stops, SIGINT);
   pthread_sigmask(SIG_BLOCK, &stops, nullptr);
-  signals_ = ::signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (signals_ < 0) {
+  signals_ = Descriptor(::signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) {
     return tl::unexpected(trouble("no descriptor for signals"));
   }
   if (options_.socket >= 0) {
-    add(options_.socket);
+    add(std::make_unique<Connection>(options_.socket));
     return {};
   }
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   const std::string& path = options_.socket_file.native();
   path.copy(static_cast<char*>(address.sun_path), path.size());
-  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (listener < 0 ||
-      ::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(listener, backlog) != 0) {
-    const Error why = trouble(fmt::format("cannot listen on {}", path));
-    close_if_open(listener);
-    return tl::unexpected(why);
+  Descriptor listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!listener ||
+      ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(listener.get(), backlog) != 0) {
+    return tl::unexpected(trouble(fmt::format("cannot listen on {}", path)));
   }
-  listener_ = listener;
+  listeners_.push_back({std::move(listener), options_.socket_file});
   return {};
 }
 
-void Server::add(int socket) {
+void Server::add(std::unique_ptr<Connection> connection) {
   const timeval patience{answer_seconds_max, 0};
-  ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  connections_.push_back(std::make_unique<Connection>(socket));
+  ::setsockopt(connection->socket(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  connections_.push_back(std::move(connection));
 }
 
 void Server::wait() {
   polled_.clear();
-  polled_.push_back({signals_, POLLIN, 0});
-  polled_.push_back({listener_, POLLIN, 0});
+  const Cooperation* const other = options_.cooperation;
+  polled_.push_back({signals_.get(), POLLIN, 0});
+  polled_.push_back({other != nullptr ? other->descriptor() : -1, POLLIN, 0});
+  for (const handoff::Listening& listening : listeners_) {
+    polled_.push_back({listening.socket.get(), POLLIN, 0});
+  }
   for (const auto& connection : connections_) {
     polled_.push_back({connection->socket(), POLLIN, 0});
   }
@@ -205,6 +231,10 @@ void Server::wait() {
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(next_tick_ - Clock::now()).count();
     timeout = static_cast<int>(std::max<std::int64_t>(left, 0));
+  }
+  if (other != nullptr && !other->writes()) {
+    constexpr int look_every_ms = 50;
+    timeout = timeout < 0 ? look_every_ms : std::min(timeout, look_every_ms);
   }
   if (::poll(polled_.data(), polled_.size(), timeout) < 0) {
     for (pollfd& each : polled_) {
@@ -215,6 +245,11 @@ void Server::wait() {
 
 /// A tick that fails is tried again: a slot that cannot be read is told of once and then left.
 void Server::background_work() {
+  if (options_.cooperation != nullptr && !options_.cooperation->writes()) {
+    options_.cooperation->look();
+    dispatch_.serve(options_.cooperation->store());
+    more_work_ = true;
+  }
   const bool idle = !more_work_ || dispatch_.store() == nullptr;
   if (idle || options_.tick_milliseconds == 0 || Clock::now() < next_tick_) {
     return;
@@ -226,38 +261,107 @@ void Server::background_work() {
 
 void Server::abort_uploads(const Connection& connection) {
   for (const UploadId upload : connection.uploads()) {
-    // A refusal leaves its slots out of use until the next start; there is nobody to tell.
-    static_cast<void>(dispatch_.store()->abort(upload));
+    if (dispatch_.store() != nullptr) {
+      // A refusal leaves its slots out of use until the next start; there is nobody to tell.
+      static_cast<void>(dispatch_.store()->abort(upload));
+    }
   }
+}
+
+Dispatch::HandOver Server::hand_over_call(const ServerOptions& options) {
+  return options.cooperation == nullptr ? Dispatch::HandOver()
+                                        : [this](bool retire, std::chrono::milliseconds patience) {
+                                            return hand_over(retire, patience);
+                                          };
+}
+
+/// All clients go but the one that asks, which waits for the answer.
+Result<std::string> Server::hand_over(bool retire, std::chrono::milliseconds patience) {
+  handoff::Freight freight;
+  for (const auto& connection : connections_) {
+    if (connection.get() != asking_) {
+      freight.clients.push_back(connection->lend());
+    }
+  }
+  for (const handoff::Listening& listening : listeners_) {
+    if (retire) {
+      freight.listeners.push_back(
+          {Descriptor(::fcntl(listening.socket.get(), F_DUPFD_CLOEXEC, 0)), listening.file});
+    }
+  }
+  auto done = options_.cooperation->hand_over(freight, patience);
+  dispatch_.serve(options_.cooperation->store());
+  handed_over_ = done.has_value();
+  retired_ = handed_over_ && retire;
+  more_work_ = true;
+  return done;
+}
+
+void Server::answer_other_instance() {
+  auto freight = options_.cooperation->answer();
+  dispatch_.serve(options_.cooperation->store());
+  more_work_ = true;
+  if (!freight) {
+    return;
+  }
+  for (handoff::Client& client : freight->clients) {
+    add(std::make_unique<Connection>(std::move(client)));
+  }
+  for (handoff::Listening& listening : freight->listeners) {
+    listeners_.push_back(std::move(listening));
+  }
+}
+
+/// False: the connection has ended.
+bool Server::serve_connection(std::size_t number) {
+  asking_ = connections_[number].get();
+  const bool goes_on = connections_[number]->receive(dispatch_);
+  if (handed_over_) {
+    // The others' sockets are the other instance's now.
+    std::erase_if(connections_, [this](const auto& each) { return each.get() != asking_; });
+    if (retired_) {
+      listeners_.clear();
+    }
+  }
+  return goes_on;
 }
 
 /// False: a signal asks to stop, or the only connection there will ever be has ended.
 bool Server::serve_ready() {
+  const std::size_t before_connections = 2 + listeners_.size();
   if (polled_[0].revents != 0) {
     return false;
   }
-  for (std::size_t n = connections_.size(); n-- > 0;) {
-    Connection& connection = *connections_[n];
-    if (polled_[n + 2].revents == 0 || connection.receive(dispatch_)) {
+  for (std::size_t n = connections_.size(); n-- > 0 && !handed_over_;) {
+    if (polled_[before_connections + n].revents == 0 || serve_connection(n)) {
       continue;
     }
-    if (listener_ < 0) {
+    if (options_.socket >= 0) {
       return false;
     }
-    abort_uploads(connection);
-    connections_.erase(connections_.begin() + static_cast<std::ptrdiff_t>(n));
+    const auto ended = std::find_if(connections_.begin(), connections_.end(), [this](auto& each) {
+      return each.get() == asking_;
+    });
+    abort_uploads(**ended);
+    connections_.erase(ended);
   }
-  if (polled_[1].revents != 0) {
-    const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (socket >= 0) {
-      add(socket);
+  for (std::size_t n = 0; n < listeners_.size(); ++n) {
+    if (polled_[2 + n].revents != 0) {
+      const int socket = ::accept4(listeners_[n].socket.get(), nullptr, nullptr, SOCK_CLOEXEC);
+      if (socket >= 0) {
+        add(std::make_unique<Connection>(socket));
+      }
     }
   }
+  if (polled_[1].revents != 0 && !handed_over_) {
+    answer_other_instance();
+  }
+  handed_over_ = false;
   return true;
 }
 
 Status Server::run() {
-  while (!dispatch_.closed()) {
+  while (!dispatch_.closed() && !retired_) {
     wait();
     if (!serve_ready()) {
       const bool asked = polled_[0].revents != 0;

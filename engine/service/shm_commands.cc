@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/handoff/board.h"
 #include "engine/service/cache_engine.h"
 #include "engine/service/options.h"
 
@@ -36,6 +37,43 @@ Json to_json(const cache_engine_shm& status, const Json& rows) {
   }
   report["rows"] = rows;
   return report;
+}
+
+Json to_json(const handoff::BoardStatus& board) {
+  Json report = {{"exists", board.exists}};
+  if (!board.wrong.empty()) {
+    report["wrong"] = board.wrong;
+  } else if (board.exists) {
+    report["instances"] = Json::array();
+    for (const auto& instance : board.instances) {
+      if (instance) {
+        report["instances"].push_back({{"process", instance->process},
+                                       {"socket", instance->socket},
+                                       {"writes", instance->writes}});
+      }
+    }
+    report["handoffs"] = board.handoffs;
+    report["takeovers"] = board.takeovers;
+  }
+  return report;
+}
+
+std::string to_text(const handoff::BoardStatus& board) {
+  if (!board.exists || !board.wrong.empty()) {
+    return board.exists ? fmt::format("{}: {}\n", board.name, board.wrong) : "";
+  }
+  std::string text = fmt::format("cooperation        {}: {} handoff(s), {} takeover(s)\n",
+                                 board.name,
+                                 board.handoffs,
+                                 board.takeovers);
+  for (const auto& instance : board.instances) {
+    text += instance ? fmt::format("  process {:<9} {} {}\n",
+                                   instance->process,
+                                   instance->writes ? "writes" : "reads ",
+                                   instance->socket)
+                     : "";
+  }
+  return text;
 }
 
 int take_row(const cache_engine_shm_row* row, void* context) {
@@ -76,12 +114,29 @@ int shm_status_command(const std::string& prefix, bool json) {
   if (status.control == nullptr) {
     return complain_about_last(code);
   }
-  fmt::print("{}", json ? to_json(status, rows).dump(2) + "\n" : status.text);
+  const auto board = handoff::read_board(restart::posix_shared_memory(), prefix);
+  if (!board) {
+    return complain(board.error());
+  }
+  if (json) {
+    Json report = to_json(status, rows);
+    report["cooperation"] = to_json(*board);
+    fmt::print("{}\n", report.dump(2));
+  } else {
+    fmt::print("{}{}", status.text, to_text(*board));
+  }
   return code == CACHE_ENGINE_OK ? exit_ok : complain_about_last(code);
 }
 
 int shm_clear_command(const std::string& prefix, bool json) {
+  const auto board = handoff::remove_board(restart::posix_shared_memory(), prefix);
+  if (!board) {
+    return complain(board.error());
+  }
   Removals removals;
+  if (!board->empty()) {
+    removals.removed.push_back(*board);
+  }
   const int code = cache_engine_shm_clear(prefix.c_str(), take_removal, &removals);
   if (code != CACHE_ENGINE_OK && removals.failures.empty()) {
     return complain_about_last(code);

@@ -19,21 +19,9 @@ namespace engine::service {
 namespace {
 
 Result<std::unique_ptr<Store>> connect(const std::filesystem::path& file) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  const std::string& path = file.native();
-  if (path.size() >= sizeof address.sun_path) {
-    return fail(Trouble::invalid, fmt::format("the socket path {} is too long", path));
-  }
-  path.copy(static_cast<char*>(address.sun_path), path.size());
-  const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (socket < 0 ||
-      ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    const std::string why = std::generic_category().message(errno);
-    ::close(socket);
-    return fail(Trouble::lost, fmt::format("no engine answers at {}: {}", path, why));
-  }
-  return connect_client(socket);
+  auto socket = connect_socket(file);
+  return socket ? Result<std::unique_ptr<Store>>(connect_client(socket->release()))
+                : tl::unexpected(socket.error());
 }
 
 Status recover_all(Store& store, block::OpenMode mode) {
@@ -127,6 +115,24 @@ Result<Opened> open_disk(const Source& source, block::OpenMode mode) {
 }
 
 }  // namespace
+
+Result<Descriptor> connect_socket(const std::filesystem::path& file) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  const std::string& path = file.native();
+  if (path.size() >= sizeof address.sun_path) {
+    return fail(Trouble::invalid, fmt::format("the socket path {} is too long", path));
+  }
+  path.copy(static_cast<char*>(address.sun_path), path.size());
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket ||
+      ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return fail(
+        Trouble::lost,
+        fmt::format("no engine answers at {}: {}", path, std::generic_category().message(errno)));
+  }
+  return socket;
+}
 
 Result<Opened> open_source(const Source& source, block::OpenMode mode) {
   if (source.disk.empty() == source.socket.empty()) {

@@ -34,6 +34,9 @@ using InspectionHandle = std::unique_ptr<cache_engine, CloseInspection>;
 /// What the C interface works on, from a source in the program's words.
 [[nodiscard]] Result<InspectionHandle> inspect_source(const Source& source);
 
+/// A connected stream socket to the engine that serves at `file`. Error: none answers there.
+[[nodiscard]] Result<Descriptor> connect_socket(const std::filesystem::path& file);
+
 /// Opens what `source` names, recovered to the end. `read_only`: no byte of an image changes.
 /// Error: there is nothing, or it is none of this engine's.
 [[nodiscard]] Result<Opened> open_source(const Source& source, block::OpenMode mode);

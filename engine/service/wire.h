@@ -14,9 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
-#include <string_view>
-#include <vector>
+
+#include "engine/base/frame.h"
 
 namespace engine::service {
 
@@ -39,49 +38,12 @@ enum class Verb : std::uint8_t {
   put,
   verify,
   purge_all,
+  hand_over,
+  being_put,
 };
 
 /// Longer frames end the connection; a longer object is read in ranges.
 inline constexpr std::uint32_t frame_bytes_max = 1U << 30;
-inline constexpr std::uint32_t frame_head_bytes = sizeof(std::uint32_t);
-
-/// Builds one frame behind what is in a buffer. The length is filled in by `finish`.
-class FrameWriter {
- public:
-  explicit FrameWriter(Bytes& into) : into_(into), begin_(into.size()) {
-    into_.resize(begin_ + frame_head_bytes);
-  }
-  void u8(std::uint8_t value) { into_.push_back(std::byte{value}); }
-  void u32(std::uint32_t value) { number(&value, sizeof value); }
-  void u64(std::uint64_t value) { number(&value, sizeof value); }
-  void text(std::string_view text);
-  void raw(std::span<const std::byte> bytes);
-  /// `following`: bytes that are sent behind the buffer as part of this frame, then the last one.
-  void finish(std::size_t following = 0);
-
- private:
-  void number(const void* value, std::size_t size_bytes);
-  Bytes& into_;
-  std::size_t begin_;
-};
-
-/// Reads the fields of a frame. After a field that is not there all further ones are empty and
-/// `whole` is false.
-class FrameReader {
- public:
-  explicit FrameReader(std::span<const std::byte> frame) : rest_(frame) {}
-  [[nodiscard]] std::uint8_t u8();
-  [[nodiscard]] std::uint32_t u32();
-  [[nodiscard]] std::uint64_t u64();
-  [[nodiscard]] std::string_view text();
-  [[nodiscard]] std::span<const std::byte> rest() const { return rest_; }
-  [[nodiscard]] bool whole() const { return whole_; }
-
- private:
-  [[nodiscard]] std::span<const std::byte> take(std::size_t size_bytes);
-  std::span<const std::byte> rest_;
-  bool whole_ = true;
-};
 
 /// Sends both parts, in one request where the kernel takes them. False: the peer is gone or does
 /// not take them in time.

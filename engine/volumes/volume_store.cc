@@ -269,21 +269,10 @@ Inspection VolumeStore::inspect() const {
     }
     Inspection view = part.store->inspect();
     all.disks.back().unit_count = static_cast<std::uint32_t>(view.units.size());
-    for (UnitUse& unit : view.units) {
-      const bool owned = unit.kind == UnitUse::Kind::entry && unit.entry < view.entries.size();
-      unit.entry += owned ? all.entries.size() : 0;
-      all.units.push_back(unit);
-    }
     for (EntryUse& entry : view.entries) {
-      for (std::uint32_t& unit : entry.units) {
-        unit += first_unit;
-      }
       strip(entry.key, part.key_prefix);
-      if (entry.through) {
-        *entry.through += first_unit;
-      }
-      all.entries.push_back(std::move(entry));
     }
+    all.add(std::move(view));
   }
   return all;
 }
@@ -297,14 +286,7 @@ Stats VolumeStore::stats() const {
       ++all.counters["missing_disks"];
       continue;
     }
-    const Stats stats = part.store->stats();
-    for (const auto& [name, count] : stats.refusals) {
-      all.refusals[name] += count;
-    }
-    for (const auto& [name, count] : stats.counters) {
-      all.counters[name] += count;
-    }
-    all.recovery.add(stats.recovery);
+    all.add(part.store->stats());
   }
   return all;
 }

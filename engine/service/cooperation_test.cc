@@ -1,0 +1,501 @@
+// Two engines on one disk as their users meet them: real processes, real clients, real kills. The
+// scenarios H01 to H24 of the handoff between two processes, by number where one is meant.
+
+#include <chrono>
+#include <list>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "engine/service/program_rig_test.h"
+#include "engine/service/source.h"
+
+namespace engine::service {
+namespace {
+
+/// One of the two, and where it is reached.
+struct Engine {
+  pid_t process = -1;
+  fs::path socket;
+};
+
+class CooperationTest : public ProgramTest {
+ protected:
+  void SetUp() override {
+    ProgramTest::SetUp();
+    fs::resize_file(disk_, 2 << 20);
+    prefix_ = fmt::format("pcc{}", ::getpid());
+  }
+  void TearDown() override {
+    for (const Engine& engine : engines_) {
+      if (engine.process > 0) {
+        ::kill(engine.process, SIGKILL);
+        ::waitpid(engine.process, nullptr, 0);
+      }
+    }
+    EXPECT_EQ(run({"shm", "clear", "--prefix", prefix_}).code, 0) << read_file(directory_ / "err");
+    for (const auto& entry : fs::directory_iterator("/dev/shm")) {
+      EXPECT_FALSE(entry.path().filename().string().starts_with(prefix_)) << entry.path();
+    }
+    ProgramTest::TearDown();
+  }
+
+  /// Starts an engine and waits until its clients can reach it. `more`: further words.
+  Engine& start(const std::vector<std::string>& more = {}) {
+    Engine& engine = engines_.emplace_back();
+    engine.socket = directory_ / fmt::format("{}.sock", engines_.size());
+    std::vector<std::string> words = words_of(engine.socket);
+    words.insert(words.end(), more.begin(), more.end());
+    errors_ = fmt::format("{}.err", engines_.size());
+    engine.process = spawn(std::move(words));
+    EXPECT_TRUE(soon([&] { return connect_socket(engine.socket).has_value(); }))
+        << read_file(directory_ / errors_);
+    errors_ = "err";
+    return engine;
+  }
+  [[nodiscard]] std::vector<std::string> words_of(const fs::path& socket) const {
+    return {"serve",
+            "--disk",
+            disk_.string(),
+            "--store",
+            "cyclone",
+            "--slot",
+            "4K",
+            "--shm",
+            "enabled=1",
+            "--shm",
+            "name_prefix=" + prefix_,
+            "--cooperate",
+            "--socket",
+            socket.string()};
+  }
+  static std::unique_ptr<RemoteStore> client(const Engine& engine) {
+    return connect_client(connect_socket(engine.socket).value().release());
+  }
+  template <typename Condition>
+  static bool soon(const Condition& condition) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        return false;
+      }
+      // pause: another process is at work; the deadline bounds the loop
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return true;
+  }
+  Outcome hand_over(const Engine& from, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words = {"handoff", "--socket", from.socket.string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(std::move(words));
+  }
+  /// Waits for the end of `engine`; how it ended, as `exit_code` says.
+  static int end_of(Engine& engine) {
+    const int code = exit_code(engine.process);
+    engine.process = -1;
+    return code;
+  }
+  [[nodiscard]] nlohmann::json board() {
+    return nlohmann::json::parse(run({"shm", "status", "--prefix", prefix_, "--json"}).out)
+        .at("cooperation");
+  }
+  static GetReply get(Store& store, std::string_view key) {
+    GetReply reply;
+    EXPECT_TRUE(store.get(key, {}, reply));
+    return reply;
+  }
+  static bool writes(const Engine& engine) {
+    const auto store = client(engine);
+    return store->put("probe", "h", body(1, 10)).has_value();
+  }
+
+  std::string prefix_;
+  std::list<Engine> engines_;
+};
+
+/// A client that puts, gets, updates and purges without a pause, and knows what it was promised.
+class Load {
+ public:
+  explicit Load(std::unique_ptr<RemoteStore> store, std::uint64_t seed)
+      : store_(std::move(store)), random_(seed), name_(fmt::format("c{}", seed)) {}
+
+  /// One request, or several of one upload. Everything must succeed.
+  void step() {
+    const std::string key = fmt::format("{}-{}", name_, random_.below(12));
+    switch (random_.below(6)) {
+      case 0:
+        ASSERT_TRUE(store_->purge(key));
+        known_[key] = 0;
+        break;
+      case 1: {
+        const auto updated = store_->update_header(key, "newer");
+        ASSERT_TRUE(updated) << updated.error().message;
+        break;
+      }
+      case 2:
+      case 3:
+        ASSERT_NO_FATAL_FAILURE(put(key));
+        break;
+      default:
+        ASSERT_NO_FATAL_FAILURE(check(key));
+    }
+    ++steps_;
+  }
+  /// No hit is anything but the last version that was acknowledged.
+  void check(const std::string& key) {
+    GetReply reply;
+    const Status got = store_->get(key, {}, reply);
+    ASSERT_TRUE(got) << got.error().message;
+    const std::uint64_t version = known_[key];
+    if (reply.hit) {
+      ++hits_;
+      ASSERT_NE(version, 0U) << key << " was purged";
+      ASSERT_TRUE(reply.body == body(version, size_of(version))) << key;
+    }
+  }
+  void check_all() {
+    for (const auto& [key, version] : std::map(known_)) {
+      ASSERT_NO_FATAL_FAILURE(check(key));
+    }
+  }
+  [[nodiscard]] std::uint64_t steps() const { return steps_; }
+  [[nodiscard]] std::uint64_t hits() const { return hits_; }
+
+ private:
+  static std::size_t size_of(std::uint64_t version) { return 100 + version * 37 % 30000; }
+  /// In pieces: a handoff may come between any two.
+  void put(const std::string& key) {
+    const std::uint64_t version = ++version_;
+    const auto bytes = body(version, size_of(version));
+    const auto upload = store_->begin_put(key, "h", bytes.size());
+    ASSERT_TRUE(upload) << upload.error().message;
+    for (std::size_t at = 0; at < bytes.size();) {
+      const std::size_t part = std::min<std::size_t>(bytes.size() - at, 5000);
+      const Status taken = store_->append(*upload, std::span(bytes).subspan(at, part));
+      ASSERT_TRUE(taken) << taken.error().message;
+      at += part;
+    }
+    const Status done = store_->commit(*upload);
+    ASSERT_TRUE(done) << done.error().message;
+    known_[key] = version;
+  }
+
+  std::unique_ptr<RemoteStore> store_;
+  Random random_;
+  std::string name_;
+  std::map<std::string, std::uint64_t> known_;  // key → version; 0: purged
+  std::uint64_t version_ = 0, steps_ = 0, hits_ = 0;
+};
+
+/// Clients at work in threads of their own, until `stop`.
+class Loads {
+ public:
+  explicit Loads(std::vector<std::unique_ptr<RemoteStore>> stores) {
+    for (auto& store : stores) {
+      loads_.push_back(std::make_unique<Load>(std::move(store), loads_.size() + 1));
+    }
+    for (const auto& load : loads_) {
+      threads_.emplace_back([this, &load = *load] {
+        while (!stop_ && !::testing::Test::HasFatalFailure()) {
+          load.step();
+        }
+      });
+    }
+  }
+  ~Loads() { stop(); }
+  Loads(const Loads&) = delete;
+  Loads& operator=(const Loads&) = delete;
+  Loads(Loads&&) = delete;
+  Loads& operator=(Loads&&) = delete;
+  void stop() {
+    stop_ = true;
+    for (std::thread& thread : threads_) {
+      thread.join();
+    }
+    threads_.clear();
+  }
+  [[nodiscard]] const std::vector<std::unique_ptr<Load>>& each() const { return loads_; }
+
+ private:
+  std::vector<std::unique_ptr<Load>> loads_;
+  std::vector<std::thread> threads_;
+  std::atomic<bool> stop_ = false;
+};
+
+TEST_F(CooperationTest, TheFirstWritesTheSecondReads) {
+  const Engine& first = start();
+  const Engine& second = start();
+  const auto writer = client(first), reader = client(second);
+  ASSERT_TRUE(writer->put("k", "h", body(1, 3000)));
+  EXPECT_TRUE(get(*reader, "k").body == body(1, 3000));
+  const Status refused = reader->put("k", "h", body(2, 10));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().trouble, Trouble::busy);
+  const auto instances = board().at("instances");
+  ASSERT_EQ(instances.size(), 2U);
+  EXPECT_EQ(instances[0].at("process"), first.process);
+  EXPECT_EQ(instances[0].at("socket"), first.socket.string());
+  EXPECT_TRUE(instances[0].at("writes"));
+  EXPECT_FALSE(instances[1].at("writes"));
+}
+
+TEST_F(CooperationTest, AReaderKnowsWhatIsBeingPut) {
+  const auto writer = client(start());
+  const Engine& second = start();
+  const auto upload = writer->begin_put("k", "h", 100);
+  ASSERT_TRUE(upload);
+  EXPECT_EQ(run({"lookup", "--socket", second.socket.string(), "k"}).out, "k: miss, being put\n");
+  ASSERT_TRUE(writer->abort(*upload));
+  EXPECT_EQ(run({"lookup", "--socket", second.socket.string(), "k"}).out, "k: miss\n");
+}
+
+// H01, H14, H22: fifty, one after another, there and back, under load.
+TEST_F(CooperationTest, FiftyHandoffsUnderLoadLoseNothing) {
+  const std::array<const Engine*, 2> engines = {&start(), &start()};
+  std::vector<std::unique_ptr<RemoteStore>> clients;
+  for (int n = 0; n < 3; ++n) {
+    clients.push_back(client(*engines[0]));
+  }
+  Loads loads(std::move(clients));
+  for (std::size_t n = 0; n < 50; ++n) {
+    const std::uint64_t before = loads.each().front()->steps();
+    EXPECT_TRUE(soon([&] { return loads.each().front()->steps() > before + 3; })) << n;
+    const Outcome done = hand_over(*engines.at(n % 2));
+    ASSERT_EQ(done.code, 0) << done.err;
+  }
+  loads.stop();
+  ASSERT_FALSE(HasFatalFailure());
+  for (const auto& load : loads.each()) {
+    ASSERT_NO_FATAL_FAILURE(load->check_all());
+    EXPECT_GT(load->steps(), 150U);
+    EXPECT_GT(load->hits(), 10U);
+  }
+  EXPECT_EQ(board().at("handoffs"), 50);
+  EXPECT_EQ(board().at("takeovers"), 0);
+}
+
+TEST_F(CooperationTest, AnUploadGoesOnElsewhere) {
+  const Engine& first = start();
+  const Engine& second = start();
+  const auto store = client(first);
+  const auto bytes = body(1, 60000);
+  const auto upload = store->begin_put("k", "h", bytes.size());
+  ASSERT_TRUE(upload && store->append(*upload, std::span(bytes).first(41000)));
+  ASSERT_EQ(hand_over(first).code, 0);
+  ASSERT_TRUE(store->append(*upload, std::span(bytes).subspan(41000)));
+  ASSERT_TRUE(store->commit(*upload));
+  EXPECT_TRUE(get(*client(first), "k").body == bytes) << "it reads now";
+  EXPECT_TRUE(get(*client(second), "k").body == bytes);
+  EXPECT_FALSE(writes(first));
+  EXPECT_TRUE(writes(second));
+}
+
+TEST_F(CooperationTest, WhoRetiresLeavesItsClientsAndItsSocket) {
+  Engine& first = start();
+  const Engine& second = start();
+  const auto store = client(first);
+  ASSERT_TRUE(store->put("k", "h", body(1, 3000)));
+  ASSERT_EQ(hand_over(first, {"--retire"}).code, 0);
+  EXPECT_EQ(end_of(first), 0);
+  EXPECT_TRUE(get(*store, "k").body == body(1, 3000));
+  EXPECT_TRUE(writes(first)) << "its socket is served by the other one";
+  EXPECT_TRUE(writes(second));
+  Engine& third = start();  // the place is free again
+  EXPECT_TRUE(get(*client(third), "k").hit);
+  EXPECT_EQ(hand_over(second).code, 0);
+  EXPECT_TRUE(writes(third));
+}
+
+TEST_F(CooperationTest, AKilledWriterIsReplaced) {
+  Engine& first = start();
+  const Engine& second = start();
+  ASSERT_TRUE(client(first)->put("k", "h", body(1, 3000)));
+  const auto reader = client(second);
+  EXPECT_TRUE(get(*reader, "k").hit);
+  ::kill(first.process, SIGKILL);
+  EXPECT_EQ(end_of(first), -SIGKILL);
+  EXPECT_TRUE(soon([&] { return writes(second); }));
+  EXPECT_TRUE(soon([&] { return get(*reader, "k").hit; })) << "it was recovered";
+  EXPECT_EQ(board().at("takeovers"), 1);
+}
+
+TEST_F(CooperationTest, AWriterThatStopsInOrderIsReplacedByAttaching) {
+  Engine& first = start();
+  const Engine& second = start();
+  ASSERT_TRUE(client(first)->put("k", "h", body(1, 3000)));
+  ASSERT_TRUE(client(first)->close());
+  EXPECT_EQ(end_of(first), 0);
+  EXPECT_TRUE(soon([&] { return writes(second); }));
+  EXPECT_TRUE(get(*client(second), "k").body == body(1, 3000));
+  EXPECT_EQ(client(second)->stats().counters.at("attached"), 1U);
+}
+
+/// One of the two ends or is stopped at one step.
+struct Accident {
+  const char* option;  ///< --end-at, --stop-at
+  const char* step;
+  bool of_writer;
+  const char* says;  ///< in what the operator is told; empty: nobody is there to tell
+  bool first_writes;
+  friend void PrintTo(const Accident& accident, std::ostream* out) {
+    *out << (accident.of_writer ? "writer " : "reader ") << accident.option << " " << accident.step;
+  }
+};
+
+class HandoffAccidents : public CooperationTest, public ::testing::WithParamInterface<Accident> {};
+
+// H02 to H07, H11: whoever it is and wherever, exactly one writes afterwards, no client is told
+// anything wrong, and an upload in progress is finished by whoever has it then.
+TEST_P(HandoffAccidents, LeaveOneThatWritesAndLoseNothing) {
+  const Accident& accident = GetParam();
+  const std::vector<std::string> words = {accident.option, accident.step};
+  Engine& first = start(accident.of_writer ? words : std::vector<std::string>{});
+  Engine& second = start(accident.of_writer ? std::vector<std::string>{} : words);
+  const auto store = client(first);
+  for (std::uint64_t n = 0; n < 20; ++n) {
+    ASSERT_TRUE(store->put(fmt::format("k{}", n), "h", body(n, 500 + n * 300)));
+  }
+  ASSERT_TRUE(store->purge("k3"));
+  const auto bytes = body(99, 30000);
+  const auto upload = store->begin_put("u", "h", bytes.size());
+  ASSERT_TRUE(upload && store->append(*upload, std::span(bytes).first(20000)));
+
+  const Outcome told = hand_over(first, {"--timeout", "1"});
+  EXPECT_NE(told.code, 0);
+  EXPECT_NE(told.err.find(accident.says), std::string::npos) << told.err;
+
+  const bool uploads_live = store->append(*upload, std::span(bytes).subspan(20000)).has_value();
+  EXPECT_EQ(uploads_live && store->commit(*upload).has_value(), uploads_live);
+  EXPECT_EQ(uploads_live, accident.first_writes || std::string_view(accident.step) == "release")
+      << "a client goes on, unless the process that has it died";
+  const Engine& left = accident.first_writes ? first : second;
+  EXPECT_TRUE(soon([&] { return writes(left); })) << told.err;
+  const auto after = client(left);
+  for (std::uint64_t n = 0; n < 20; ++n) {
+    const GetReply reply = get(*after, fmt::format("k{}", n));
+    EXPECT_TRUE(n == 3 ? !reply.hit : reply.body == body(n, 500 + n * 300)) << n;
+  }
+  const GetReply reply = get(*after, "u");
+  EXPECT_EQ(reply.hit, uploads_live);
+  EXPECT_TRUE(!reply.hit || reply.body == bytes);
+  std::size_t writers = 0;
+  const auto instances = board().at("instances");
+  for (const auto& instance : instances) {
+    writers += instance.at("writes").get<bool>() ? 1U : 0U;
+  }
+  EXPECT_EQ(writers, 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    At,
+    HandoffAccidents,
+    ::testing::Values(Accident{"--end-at", "ready", false, "aborted: ", true},
+                      Accident{"--end-at", "open", false, "revived: ", true},
+                      Accident{"--end-at", "alive", false, "revived: ", true},
+                      Accident{"--stop-at", "ready", false, "aborted: ", true},
+                      Accident{"--stop-at", "open", false, "revived: ", true},
+                      Accident{"--stop-at", "alive", false, "revived: ", true},
+                      Accident{"--end-at", "hello", true, "does not answer", false},
+                      Accident{"--end-at", "freeze", true, "does not answer", false},
+                      Accident{"--end-at", "cutover", true, "does not answer", false},
+                      Accident{"--end-at", "release", true, "does not answer", false}),
+    [](const auto& each) {
+      std::string name = fmt::format("{}{}{}",
+                                     each.param.of_writer ? "Writer" : "Reader",
+                                     each.param.option[2] == 'e' ? "EndsAt" : "StopsAt",
+                                     each.param.step);
+      return name;
+    });
+
+// H08
+TEST_F(CooperationTest, BothMayDieAndAColdStartRecovers) {
+  for (const char* step : {"ready", "open", "alive", "serve"}) {
+    Engine& first = start();
+    Engine& second = start({"--stop-at", step});
+    const auto store = client(first);
+    ASSERT_TRUE(store->put("k", "h", body(1, 3000)));
+    const pid_t operates = spawn({"handoff", "--socket", first.socket.string(), "--timeout", "30"});
+    EXPECT_TRUE(soon([&] {
+      return read_file(fmt::format("/proc/{}/stat", second.process)).find(") T ") !=
+             std::string::npos;
+    })) << step;
+    for (Engine* each : {&first, &second}) {
+      ::kill(each->process, SIGKILL);
+      EXPECT_EQ(end_of(*each), -SIGKILL);
+    }
+    EXPECT_EQ(exit_code(operates), std::string_view(step) == "serve" ? 0 : 3) << step;
+    Engine& third = start();
+    EXPECT_TRUE(soon([&] { return get(*client(third), "k").hit; })) << step;
+    EXPECT_TRUE(get(*client(third), "k").body == body(1, 3000)) << step;
+    ASSERT_TRUE(client(third)->close());
+    EXPECT_EQ(end_of(third), 0);
+  }
+}
+
+// H06: it wakes up when the other one has gone back.
+TEST_F(CooperationTest, WhoHangsIsKilledBeforeTheOtherGoesBack) {
+  const Engine& first = start();
+  Engine& second = start({"--stop-at", "alive"});
+  const Outcome told = hand_over(first, {"--timeout", "1"});
+  EXPECT_EQ(told.code, 3);
+  EXPECT_NE(told.err.find("revived: "), std::string::npos) << told.err;
+  ::kill(second.process, SIGCONT);  // too late
+  EXPECT_EQ(end_of(second), -SIGKILL);
+  EXPECT_TRUE(writes(first));
+}
+
+// H18, H19, H23 and what else a start or a handoff refuses.
+TEST_F(CooperationTest, WhatDoesNotFitIsRefusedWithAReason) {
+  const Engine& first = start();
+  EXPECT_NE(hand_over(first).err.find("there is no second instance"), std::string::npos);
+  const Engine& second = start();
+  EXPECT_NE(hand_over(second).err.find("this instance reads"), std::string::npos);
+  const auto words = [&](const std::string& name) { return words_of(directory_ / name); };
+  Outcome third = run(words("3"));
+  EXPECT_EQ(third.code, 3);
+  EXPECT_NE(third.err.find("allowed: two instances"), std::string::npos) << third.err;
+  auto alone = words("4");
+  std::erase(alone, "--cooperate");
+  Outcome other = run(alone);
+  EXPECT_EQ(other.code, 3);
+  EXPECT_NE(other.err.find("one writer at a time"), std::string::npos) << other.err;
+  EXPECT_NE(run({"shm", "clear", "--prefix", prefix_}).err.find("lives on"), std::string::npos);
+  for (const std::vector<std::string>& more : {std::vector<std::string>{"--ram-cache", "1M"},
+                                               {"--store", "rock"},
+                                               {"--shm", "enabled=0"}}) {
+    auto wrong = words("5");
+    wrong.insert(wrong.end(), more.begin(), more.end());
+    const Outcome outcome = run(wrong);
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+  }
+  EXPECT_NE(run({"handoff", "--socket", "/nowhere"}).err.find("no engine answers"),
+            std::string::npos);
+  EXPECT_NE(run({"handoff"}).code, 0);
+}
+
+TEST_F(CooperationTest, AnotherDiskNeedsAnotherPrefix) {
+  const Engine& first = start();
+  const fs::path other = directory_ / "other";
+  fs::copy_file(disk_, other);
+  auto words = words_of(directory_ / "2.sock");
+  std::replace(words.begin(), words.end(), disk_.string(), other.string());
+  const Outcome outcome = run(words);
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_NE(outcome.err.find("has another disk"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(writes(first));
+}
+
+TEST_F(CooperationTest, AnEngineAloneHasNobodyToHandOverTo) {
+  std::array<int, 2> ends = {};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const pid_t child = spawn({"serve", "--disk", disk_.string(), "--socket-fd", "3"}, ends[1]);
+  ::close(ends[1]);
+  const auto refused = ask_to_hand_over(ends[0], false, std::chrono::seconds(1));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("no second instance"), std::string::npos);
+  ASSERT_TRUE(connect_client(ends[0])->close());
+  EXPECT_EQ(exit_code(child), 0);
+}
+
+}  // namespace
+}  // namespace engine::service
