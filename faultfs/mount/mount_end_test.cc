@@ -253,6 +253,7 @@ TEST(OwnMount, IsKnownWithoutAskingItsServer) {
   EXPECT_EQ(waitpid(client, &status, 0), client);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
   const pid_t asking = start_client([&] {
+    close(*fuse);  // while it held this and waited, the connection could not end
     struct stat state {};
     stat(name.c_str(), &state);
   });
