@@ -59,9 +59,8 @@ void add_target_options(CLI::App& app, RunWords& words) {
   app.add_option("--ram-cache", config.ram_cache, "engine: before it, as 32K or 32K,s3fifo (none)");
   app.add_option(
       "--pinned", config.pinned, "cyclone: so many keys outlive the laps of the log (0)");
-  app.add_option("--hot",
-                 config.hot_percent,
-                 "cyclone: what is read this near to the cursor does, too; percent of a lap (0)");
+  app.add_option(
+      "--hot", config.hot_percent, "cyclone: so does what is read so many percent of a lap ahead");
   app.add_option("--alternates", config.alternates, "cyclone: keys of one object, 1 to 5 (1)");
   app.add_flag("--shm", config.shared_memory, "cyclone: the directory is kept in shared memory");
   app.add_option("--slot", words.slot, "slot size, e.g. 16K (default: 4K and 16K in turn)");
@@ -86,6 +85,7 @@ void add_search_options(CLI::App& app, RunWords& words) {
   app.add_option("--scenario", options.scenario, "generated, all, store_kills, or the name of one")
       ->capture_default_str();
   app.add_flag("--no-overwrites", words.no_overwrites, "every put has its own key: the control");
+  app.add_flag("--handoffs", options.handoffs, "cyclone: another instance takes it with its puts");
   app.add_flag("--purge-all", options.purges_of_all, "histories purge everything now and then");
   app.add_option(
          "--explorer", options.explorer, fmt::format("{}", fmt::join(explorer_names(), ", ")))

@@ -98,6 +98,23 @@ TEST(Cyclone, HardenedHoldsWithSeveralStripes) {
   EXPECT_FALSE(search("hardened", {"durable_purge"}, 8000, "", false, 2).empty());
 }
 
+/// Slow puts begin in one life and end in another.
+TEST(Cyclone, HardenedHoldsWithHandoffs) {
+  for (const bool shared_memory : {false, true}) {
+    CampaignOptions options = campaign(4000);
+    options.config.shared_memory = shared_memory;
+    options.handoffs = true;
+    options.seed = 0x4a4d;
+    options.states_per_history = 50;
+    const auto cases = Ran(options).cases;
+    EXPECT_TRUE(cases.empty()) << cases.front().violation.property << ": "
+                               << cases.front().violation.observed;
+    options.config.without_gates = {"durable_purge"};
+    options.stop_at_first = true;
+    EXPECT_FALSE(Ran(options).cases.empty());
+  }
+}
+
 /// Pinned keys outlive the laps, whatever cuts them; hot ones move about beside them.
 TEST(Cyclone, HardenedHoldsWithPinnedAndHotKeys) {
   CampaignOptions options = campaign(4000);

@@ -160,6 +160,7 @@ void plan_commands(const CampaignOptions& options,
   generate.disks = plan.config.disks;
   generate.overwrites = options.overwrites;
   generate.purges_of_all = options.purges_of_all;
+  generate.handoffs = options.handoffs;
   generate.turn = plan.index;
   generate.power_cuts = options.explorer != "kills";
   if (traits.circle_bytes > 0) {
@@ -180,6 +181,15 @@ scenarios::Faults faults_of(const CampaignOptions& options) {
 }
 
 faultfs::Status check_scenario(const CampaignOptions& options) {
+  const auto& config = options.config;
+  const bool can_hand_over = config.target == "engine" && config.store == "cyclone" &&
+                             config.disks == 1 && config.ram_cache.empty() &&
+                             options.device == DeviceKind::memory;
+  if (options.handoffs && !can_hand_over) {
+    return faultfs::fail(
+        "--handoffs is for --store cyclone on the memory device, on one disk and without a RAM "
+        "cache");
+  }
   if (options.scenario == "generated" || options.scenario == "all") {
     return {};
   }

@@ -36,6 +36,7 @@ struct CampaignOptions {
   std::string scenario = "generated";
   bool overwrites = true;      ///< false: distinct keys only (the control)
   bool purges_of_all = false;  ///< generated histories have them
+  bool handoffs = false;       ///< the same
   std::uint64_t seed = 0;
   std::uint64_t states_max = 0;          ///< 0: no limit
   double seconds_max = 0;                ///< 0: no limit

@@ -80,6 +80,7 @@ std::string capabilities(const scenarios::TargetConfig& config) {
       {can.purge, "purges"},
       {can.range, "ranges"},
       {can.crowds, "crowds"},
+      {can.hands_over, "handoffs"},
       {can.slow_stop, "kills inside stops and lives that overlap"},
       {can.sync, "syncs"},
       {can.reformats, "other slot sizes"},

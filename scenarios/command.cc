@@ -41,6 +41,7 @@ constexpr std::array forms = {
     Form{CommandKind::kill_sliced, "kill_sliced", "kill_sliced"},
     Form{CommandKind::kill_in_stop, "kill_in_stop", "kill_in_stop MILLISECONDS"},
     Form{CommandKind::overlap, "overlap", "overlap"},
+    Form{CommandKind::handoff, "handoff", "handoff"},
     Form{CommandKind::power_cut,
          "power_cut",
          "power_cut all_lost, power_cut all_kept, or power_cut random SEED"},
@@ -163,6 +164,7 @@ faultfs::Status read_rest(Words words, Command& command) {
     case CommandKind::kill:
     case CommandKind::kill_sliced:
     case CommandKind::overlap:
+    case CommandKind::handoff:
       return words.empty() ? faultfs::Status{} : fail(write_it);
     case CommandKind::power_cut:
       return read_cut(words, command);
@@ -187,6 +189,7 @@ bool restarts(CommandKind kind) {
     case CommandKind::kill_sliced:
     case CommandKind::kill_in_stop:
     case CommandKind::overlap:
+    case CommandKind::handoff:
     case CommandKind::power_cut:
     case CommandKind::reformat:
       return true;

@@ -27,9 +27,10 @@ enum class CommandKind {
   kill_sliced,   ///< kill_sliced             SIGKILL, restart; the rebuild runs only by `tick`
   kill_in_stop,  ///< kill_in_stop 300       asked to stop, SIGKILL so many ms later, then restart
   overlap,       ///< overlap                asked to stop, and restarted while it still ends
-  power_cut,     ///< power_cut all_lost | all_kept | random 0x12   then restart and full rebuild
-  tick,          ///< tick 3                  slices of background work
-  shm,       ///< shm off   |   shm image_digest    what happens to shared memory (shared_memory.h)
+  handoff,    ///< handoff                 another instance goes on with the store and its slow puts
+  power_cut,  ///< power_cut all_lost | all_kept | random 0x12   then restart and full rebuild
+  tick,       ///< tick 3                  slices of background work
+  shm,        ///< shm off   |   shm image_digest    what happens to shared memory (shared_memory.h)
   reformat,  ///< reformat 8K             clean stop, restart with another slot size: the store must
              ///< clear
 };

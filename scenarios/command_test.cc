@@ -19,6 +19,7 @@ TEST(Command, ReadsAsDocumented) {
                            "crowd k3 40000",
                            "kill_in_stop 300",
                            "overlap",
+                           "handoff",
                            "begin k3 40000 20000",
                            "more k3 10000",
                            "finish k3",

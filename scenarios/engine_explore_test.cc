@@ -136,6 +136,41 @@ TEST(EngineInMemory, GeneratedHistoriesRunWithoutTrouble) {
   }
 }
 
+/// With and without a directory in shared memory, which the next instance attaches.
+TEST(EngineInMemory, SlowPutsOutliveAHandoffAndNoOtherEnd) {
+  for (const bool shared_memory : {false, true}) {
+    TargetConfig config;
+    config.store = "cyclone";
+    config.shared_memory = shared_memory;
+    Bench bench(config);
+    const Recording recording = bench.recorded(7,
+                                               commands({"begin k1 90000 50000",
+                                                         "begin k2 3000 100",
+                                                         "handoff",
+                                                         "more k1 20000",
+                                                         "handoff",
+                                                         "finish k1",
+                                                         "get k1",
+                                                         "stop",
+                                                         "finish k2",
+                                                         "get k2"}));
+    EXPECT_EQ(recording.trouble, "");
+    const auto& operations = recording.history.operations;
+    ASSERT_EQ(operations.size(), 2U);
+    EXPECT_TRUE(operations[0].acknowledged);
+    EXPECT_FALSE(operations[1].acknowledged) << "a stop aborts it";
+    ASSERT_EQ(recording.readings.size(), 2U);
+    EXPECT_TRUE(recording.readings[0].kind == GetReply::Kind::hit);
+    EXPECT_FALSE(recording.readings[1].kind == GetReply::Kind::hit);
+    EXPECT_EQ(bench.target->log_text().find("attached stripe") != std::string::npos, shared_memory);
+  }
+  Bench rock(preset("hardened"));
+  const Recording recording =
+      rock.recorded(7, commands({"begin k1 90000 50000", "handoff", "finish k1"}));
+  EXPECT_EQ(recording.trouble, "") << "a rock is stopped and started";
+  EXPECT_FALSE(recording.history.operations[0].acknowledged);
+}
+
 TEST(EngineInMemory, EndsOfNamedScenariosAreExaminedAndHonest) {
   std::set<std::string> refusing;
   for (const NamedScenario& scenario : named_scenarios()) {

@@ -191,6 +191,9 @@ Swarm choose_swarm(const GenerateOptions& options) {
   if (options.purges_of_all && can.purge_all && options.overwrites) {
     add_kind(swarm, CommandKind::purge_all, 1);
   }
+  if (options.handoffs && can.hands_over) {
+    add_kind(swarm, CommandKind::handoff, 2);
+  }
   maybe_add_kind(swarm, CommandKind::update, can.header_update && options.overwrites, 3);
   maybe_add_kind(swarm, CommandKind::sync, can.sync, 2);
   maybe_add_kind(swarm, CommandKind::kill, true, 1);
@@ -353,7 +356,9 @@ CommandKind choose_kind(const GenerateOptions& options, const Swarm& swarm, cons
 }
 
 void note_restart(const Command& command, Situation& now) {
-  now.open.clear();
+  if (command.kind != CommandKind::handoff) {
+    now.open.clear();
+  }
   now.shares = now.shares_next;
   now.rebuilding = command.kind == CommandKind::kill_sliced;
   if (command.kind == CommandKind::reformat) {

@@ -22,6 +22,7 @@ struct GenerateOptions {
   /// Purges of everything, where the target can; only where asked for, so that a seed tells the
   /// same history as before there were any.
   bool purges_of_all = false;
+  bool handoffs = false;
   bool power_cuts = true;  ///< false: no power cut inside the history
   /// Which history of a campaign this is: accidents to shared memory are taken in turn, so that a
   /// campaign has each of them.

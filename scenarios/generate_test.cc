@@ -67,6 +67,37 @@ TEST(Generate, PurgesOfEverythingComeWhereTheyAreAskedFor) {
   EXPECT_LT(with, seeds * 3 / 4) << "most of a history is about something else";
 }
 
+/// A slow put begun before one goes on behind it: what else would it be for?
+TEST(Generate, HandoffsComeWhereTheyAreAskedForAndSlowPutsGoOn) {
+  GenerateOptions able = everything();
+  able.traits.hands_over = true;
+  GenerateOptions asked = able;
+  asked.handoffs = true;
+  std::uint64_t with = 0, across = 0;
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    EXPECT_EQ(generate(seed, able), generate(seed, everything()));
+    std::set<Key> open, handed_over;
+    for (const Command& command : generate(seed, asked)) {
+      if (command.kind == CommandKind::begin) {
+        open.insert(command.key);
+        handed_over.erase(command.key);
+      } else if (command.kind == CommandKind::handoff) {
+        ++with;
+        handed_over = open;
+      } else if (restarts(command.kind)) {
+        open.clear();
+        handed_over.clear();
+      } else if (command.kind == CommandKind::finish) {
+        across += handed_over.count(command.key);
+        open.erase(command.key);
+        handed_over.erase(command.key);
+      }
+    }
+  }
+  EXPECT_GT(with, seeds / 8);
+  EXPECT_GT(across, seeds / 100);
+}
+
 TEST(Generate, SwarmsLeaveKindsOutAndMissNone) {
   std::set<CommandKind> met;
   std::size_t without_purge = 0, longest = 0;

@@ -1,5 +1,6 @@
 // The ends of lives and the beginnings of the next ones: see the head of record.cc.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -90,6 +91,29 @@ faultfs::Status Recorder::overlap() {
   return {};
 }
 
+/// Another instance goes on with the store, and with the uploads in progress. A target that cannot
+/// do that is stopped and started.
+faultfs::Status Recorder::hand_over() {
+  if (!traits_.hands_over) {
+    stop_cleanly();
+    return over_ || killed_by_fault() ? faultfs::Status{} : start("stop", true);
+  }
+  device_.mark("handoff");
+  notes_.ending();
+  answered(target_.hand_over(), "handoff");
+  device_.fence();
+  notes_.shared_from(device_.log_size());
+  if (over_ || killed_by_fault()) {
+    return {};
+  }
+  std::vector<Upload> uploads = std::exchange(uploads_, {});
+  faultfs::Status started = start("handoff", true);
+  if (started && !over_ && !killed_by_fault()) {
+    uploads_ = std::move(uploads);
+  }
+  return started;
+}
+
 faultfs::Status Recorder::power_cut(const Command& command) {
   notes_.ending();
   notes_.power_goes();
@@ -134,6 +158,8 @@ faultfs::Status Recorder::restart(const Command& command) {
       return start("kill in the stop", true);
     case CommandKind::overlap:
       return overlap();
+    case CommandKind::handoff:
+      return hand_over();
     case CommandKind::power_cut:
       return power_cut(command);
     default:

@@ -58,6 +58,7 @@ class Recorder {
   faultfs::Status start(std::string_view after, bool to_end);
   faultfs::Status reformat(std::uint32_t slot_bytes);
   faultfs::Status overlap();
+  faultfs::Status hand_over();
   faultfs::Status power_cut(const Command& command);
   void stop_cleanly();
   [[nodiscard]] std::uint64_t kills_so_far() const;

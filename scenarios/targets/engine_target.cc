@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -48,6 +49,9 @@ class EngineTarget : public Target {
     traits.purge_all = true;
     traits.sliced_rebuild = traits.inspects = traits.reformats = config_.store != "memory";
     traits.in_process = in_process_;
+    // Two processes of cache-engine hand over to each other in engine/service/cooperation_test.cc.
+    traits.hands_over = in_process_ && config_.store == "cyclone" && config_.disks == 1 &&
+                        config_.ram_cache.empty();
     traits.shares_memory = home_->shared() != nullptr;
     traits.circle_bytes = log_geometry(config_).value_or(LogGeometry{}).data_bytes;
     traits.pinned = pinned_keys(config_);
@@ -82,6 +86,7 @@ class EngineTarget : public Target {
   Reply tick(bool& more) override { return rebuild(1, more); }
   Reply rebuild(std::uint64_t ticks_max, bool& more) override;
   Reply stop() override;
+  Reply hand_over() override;
   void kill() override { end_life(); }
   void order_shared(std::string_view word) override;
   std::shared_ptr<const SharedState> save_shared() override {
@@ -123,8 +128,14 @@ class EngineTarget : public Target {
   void forget(Key key) {
     std::erase_if(uploads_, [key](const OpenUpload& each) { return each.key == key; });
   }
+  /// What one life lends to the next.
+  struct Lent {
+    std::vector<std::byte> packed;
+    std::vector<OpenUpload> uploads;
+  };
   void end_life() {
     uploads_.clear();
+    lent_.reset();
     drop_store();
     home_->kill();
     life_ended();
@@ -145,11 +156,13 @@ class EngineTarget : public Target {
   std::unique_ptr<engine::Store> store_;
   engine::service::RemoteStore* remote_ = nullptr;  ///< the same, where it is in another process
   std::vector<OpenUpload> uploads_;
+  std::optional<Lent> lent_;
   std::uint32_t slot_bytes_ = 0;  ///< of the life that runs
   engine::GetReply engine_reply_;
 };
 
 faultfs::Result<Reply> EngineTarget::start(std::uint64_t seed, std::uint32_t slot_bytes) {
+  const std::optional<Lent> lent = std::exchange(lent_, std::nullopt);
   end_life();
   slot_bytes_ = slot_bytes == 0 ? config_.slot_bytes : slot_bytes;
   auto store = home_->open(seed, slot_bytes_);
@@ -164,6 +177,10 @@ faultfs::Result<Reply> EngineTarget::start(std::uint64_t seed, std::uint32_t slo
   }
   store_ = std::move(**store);
   remote_ = dynamic_cast<engine::service::RemoteStore*>(store_.get());
+  if (lent) {
+    uploads_ = lent->uploads;
+    return reply_of(store_->resume(lent->packed));
+  }
   return Reply{};
 }
 
@@ -302,6 +319,22 @@ Reply EngineTarget::stop() {
     return {Outcome::lost, "cache-engine was told to stop and did not end"};
   }
   life_ended();
+  return reply;
+}
+
+Reply EngineTarget::hand_over() {
+  if (!store_) {
+    return not_running();
+  }
+  const auto packed = store_->pack_uploads();
+  if (!packed) {
+    return reply_of(packed.error());
+  }
+  std::vector<OpenUpload> uploads = uploads_;
+  Reply reply = stop();
+  if (reply.outcome == Outcome::done) {
+    lent_ = Lent{*packed, std::move(uploads)};
+  }
   return reply;
 }
 

@@ -46,6 +46,7 @@ struct Traits {
   bool reformats = false;       ///< can be restarted with another slot size
   bool shares_memory = false;   ///< keeps something in shared memory from life to life
   bool in_process = false;      ///< dies with the harness: runs on the memory device
+  bool hands_over = false;      ///< another instance can go on with the store and its slow puts
   bool slow_stop = false;       ///< a stop takes time: it can be killed in it, or be started beside
   bool crowds = false;          ///< several clients can ask for an object that is being put
 };
@@ -176,6 +177,8 @@ class Target {
   virtual Reply stop() = 0;
   /// SIGKILL and reap (in process: drop without closing). Never fails; also cleans what it left.
   virtual void kill() = 0;
+  /// As `stop`, but that the slow puts go on after the next `start` (`Traits::hands_over`).
+  virtual Reply hand_over() { return {Outcome::refused, "it cannot be handed over"}; }
   /// Asks it to stop, and kills it so many milliseconds later (`Traits::slow_stop`).
   virtual void kill_in_stop(std::uint32_t /*milliseconds*/) { kill(); }
   /// Asks it to stop and starts the next life at once, again and again until that is up, while the
