@@ -200,6 +200,7 @@ class CycloneStore final : public Store {
   std::span<LiveStripe> live_;
   restart::FastRestart restart_;
   std::uint64_t life_ = 0;
+  std::uint64_t life_mark_ = 0;  // span_header.h
 };
 
 restart::Binding CycloneStore::binding(const ImageHeader& header) const {
@@ -227,9 +228,6 @@ Status CycloneStore::take_image(Part& part, const Instance& instance, bool ours)
   config.seed = number == 0 ? config.seed : mix(config.seed, stripe_seeds + number);
   part.stripe =
       std::make_unique<Stripe>(device_, config, part.geometry, part.image->bytes(), read_only_);
-  if (!live_.empty()) {
-    live_[number].hide();
-  }
   return {};
 }
 
@@ -278,6 +276,7 @@ Status CycloneStore::begin(const std::optional<SpanHeader>& found, bool blank, G
   }
   ++header.serial;
   header.life = ++life_;
+  life_mark_ = life_mark(header);
   done = write_span(device_, header);
   if (done && !found && !blank) {
     // Neither block told how often it was written: the other one may have a higher number.
@@ -297,7 +296,11 @@ Status CycloneStore::begin(const std::optional<SpanHeader>& found, bool blank, G
   });
 }
 
+/// What an earlier life showed is over, also where that had more stripes.
 Status CycloneStore::open() {
+  for (LiveStripe& live : live_) {
+    live.hide();
+  }
   bool blank = false;
   Gates gates(config_.gates_off);
   const auto header = read_span(device_, gates, blank);
@@ -308,7 +311,7 @@ Status CycloneStore::open() {
   restart_.finish_start();
   for (std::size_t n = 0; begun && !live_.empty() && n < parts_.size(); ++n) {
     if (parts_[n].image->shared()) {
-      parts_[n].stripe->show(live_[n], parts_[n].image->name(), life_);
+      parts_[n].stripe->show(live_[n], parts_[n].image->name(), life_mark_);
       publish(parts_[n]);
     }
   }

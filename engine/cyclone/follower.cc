@@ -7,9 +7,13 @@
 // a miss, as in any cyclone. Documents that are not written yet lie behind the cursor that was
 // published, so no row of theirs counts.
 //
-// A directory belongs to one life of the store. When that number changes, or is 0, what was mapped
-// is let go, and the one that is named now is mapped; if it changed again meanwhile, nothing is.
+// A directory belongs to one life of the store, and the disk says which life it is in: every
+// opening counts it up before it changes anything. So each look reads the span header. It tells a
+// directory whose owner was killed (it goes on being read) from one whose disk somebody else has
+// opened since, who may have purged what the directory knows. When the life changes what was mapped
+// is let go, and what is shown now is mapped; if that changed again meanwhile, nothing is.
 #include "engine/alternate.h"
+#include "engine/cyclone/span_header.h"
 #include "engine/cyclone/store.h"
 #include "engine/cyclone/stripe.h"
 
@@ -115,11 +119,21 @@ class Follower final : public Store {
   /// True where the directory of the owner's life can be read now.
   [[nodiscard]] bool look(Part& part) {
     const std::uint64_t life = part.live->life();
+    if (life == 0 || life != life_on_disk()) {
+      return false;
+    }
     if (life != part.life) {
       let_go(part);
       map(part, life);
     }
     return part.stripe && part.stripe->follow(*part.live);
+  }
+
+  /// 0: the disk does not say.
+  [[nodiscard]] std::uint64_t life_on_disk() {
+    bool blank = false;
+    const auto header = read_span(device_, span_gates_, blank);
+    return header && *header ? life_mark(**header) : 0;
   }
 
   static void let_go(Part& part) {
@@ -153,6 +167,7 @@ class Follower final : public Store {
   Placement placement_;
   restart::SharedMemory& memory_;
   std::vector<Part> parts_;
+  Gates span_gates_ = Gates({});
   std::uint64_t misses_ = 0;  // without a look
   std::uint64_t mapped_ = 0;
 };

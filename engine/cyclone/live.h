@@ -38,7 +38,7 @@ class alignas(64) LiveStripe {
 
   /// Nothing can be read until `publish`. Takes over from an owner that was killed.
   void hide();
-  /// Readers may use the image `name` of this size; `life` is another number in each life, not 0.
+  /// Readers may use the image `name` of this size while the disk is in this life (`life_mark`).
   void show(std::string_view name, std::uint64_t image_bytes, std::uint64_t life);
   void publish(const LiveState& state);
   void begin_change();

@@ -6,6 +6,7 @@
 #include <array>
 #include <vector>
 
+#include "engine/base/random.h"
 #include "engine/cyclone/fields.h"
 #include "engine/cyclone/store.h"
 
@@ -109,6 +110,10 @@ std::optional<SpanHeader> decode_span(std::span<const std::byte> block, bool che
   }
   header.division = *division;
   return header;
+}
+
+std::uint64_t life_mark(const SpanHeader& header) {
+  return mix(mix(header.instance.low, header.instance.high), header.life) | 1U;
 }
 
 Result<std::optional<SpanHeader>> read_span(block::Device& device, Gates& gates, bool& blank) {

@@ -41,6 +41,9 @@ struct SpanHeader {
   [[nodiscard]] bool operator==(const SpanHeader&) const;
 };
 
+/// Another number, and not 0, in each life of each instance.
+[[nodiscard]] std::uint64_t life_mark(const SpanHeader& header);
+
 /// `block` is one store block.
 void encode_span(const SpanHeader& header, std::span<std::byte> block);
 /// None where the block is of another format, or damaged.

@@ -29,7 +29,7 @@ class Stripe {
   [[nodiscard]] Status clear(const Instance& instance);
 
   /// The directory in shared memory is shown to other processes through `live`, as of each
-  /// `publish`; `life`: that of the store.
+  /// `publish`; `life`: the store's `life_mark`.
   void show(LiveStripe& live, std::string_view image_name, std::uint64_t life);
   /// Other processes see what was done so far. Before it is acknowledged.
   void publish();

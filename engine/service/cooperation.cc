@@ -59,10 +59,11 @@ Result<std::unique_ptr<Cooperation>> Cooperation::start(const DiskWord& disk,
   }
   std::unique_ptr<Cooperation> own(new Cooperation(disk, words, std::move(*listener)));
   own->watch_ = std::move(watch);
-  auto board = handoff::Board::join(restart::posix_shared_memory(),
-                                    shm->name_prefix,
-                                    *identity,
-                                    std::filesystem::absolute(socket_file).native());
+  auto board = handoff::Board::join(
+      restart::posix_shared_memory(),
+      shm->name_prefix,
+      *identity,
+      socket_file.empty() ? std::string() : std::filesystem::absolute(socket_file).native());
   if (!board) {
     return tl::unexpected(board.error());
   }
