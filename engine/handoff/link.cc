@@ -5,15 +5,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <system_error>
 
 #include <fmt/format.h>
 
+#include "engine/base/carrier.h"
 #include "engine/base/frame.h"
 
 namespace engine::handoff {
@@ -43,42 +42,13 @@ Error lost(std::string_view what) {
                            : std::generic_category().message(errno))};
 }
 
-/// A message that may carry one descriptor.
-struct Carrier {
-  explicit Carrier(std::span<std::byte> data) : bytes{data.data(), data.size()} {
-    head.msg_iov = &bytes;
-    head.msg_iovlen = 1;
-  }
-  void load(int descriptor) {
-    head.msg_control = room.data();
-    head.msg_controllen = room.size();
-    cmsghdr* const part = CMSG_FIRSTHDR(&head);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(sizeof descriptor);
-    std::memcpy(CMSG_DATA(part), &descriptor, sizeof descriptor);
-  }
-  [[nodiscard]] Descriptor unload() {
-    const cmsghdr* const part = CMSG_FIRSTHDR(&head);
-    int descriptor = -1;
-    if (part != nullptr && part->cmsg_type == SCM_RIGHTS) {
-      std::memcpy(&descriptor, CMSG_DATA(part), sizeof descriptor);
-    }
-    return Descriptor(descriptor);
-  }
-  iovec bytes;
-  msghdr head = {};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room = {};
-};
-
 /// Bytes received; 0: the end. A descriptor that came along goes into `descriptor`.
 ssize_t receive_some(int socket, std::span<std::byte> into, Descriptor& descriptor) {
   ssize_t got = -1;
   do {
     Carrier carrier(into);
-    carrier.head.msg_control = carrier.room.data();
-    carrier.head.msg_controllen = carrier.room.size();
-    got = ::recvmsg(socket, &carrier.head, MSG_CMSG_CLOEXEC);
+    carrier.make_room();
+    got = ::recvmsg(socket, carrier.head(), MSG_CMSG_CLOEXEC);
     if (got > 0) {
       Descriptor came = carrier.unload();
       if (came) {
@@ -150,7 +120,7 @@ Status Link::send(std::span<const std::byte> frame, int descriptor) const {
     if (descriptor >= 0) {
       carrier.load(descriptor);
     }
-    const ssize_t sent = ::sendmsg(socket_.get(), &carrier.head, MSG_NOSIGNAL);
+    const ssize_t sent = ::sendmsg(socket_.get(), carrier.head(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) {
       continue;
     }

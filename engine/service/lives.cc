@@ -6,10 +6,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
+
+#include "engine/base/carrier.h"
 
 namespace engine::service {
 namespace {
@@ -17,19 +17,6 @@ namespace {
 struct Request {
   std::uint64_t seed = 0;
   std::uint32_t slot_bytes = 0;
-};
-
-/// A message with one descriptor beside its bytes.
-struct Message {
-  explicit Message(Request& request) : bytes{&request, sizeof request} {
-    head.msg_iov = &bytes;
-    head.msg_iovlen = 1;
-    head.msg_control = room.data();
-    head.msg_controllen = room.size();
-  }
-  iovec bytes;
-  msghdr head = {};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room = {};
 };
 
 template <typename Call>
@@ -43,15 +30,15 @@ ssize_t repeat(const Call& call) {
 
 std::optional<Life> receive(int control) {
   Request request;
-  Message message(request);
-  const ssize_t got = repeat([&] { return ::recvmsg(control, &message.head, MSG_CMSG_CLOEXEC); });
-  const cmsghdr* part = CMSG_FIRSTHDR(&message.head);
-  if (got != static_cast<ssize_t>(sizeof request) || part == nullptr ||
-      part->cmsg_type != SCM_RIGHTS) {
+  Carrier carrier(std::as_writable_bytes(std::span(&request, 1)));
+  carrier.make_room();
+  const ssize_t got = repeat([&] { return ::recvmsg(control, carrier.head(), MSG_CMSG_CLOEXEC); });
+  Descriptor socket = carrier.unload();
+  if (got != static_cast<ssize_t>(sizeof request) || !socket) {
     return std::nullopt;
   }
   Life life;
-  std::memcpy(&life.socket, CMSG_DATA(part), sizeof life.socket);
+  life.socket = socket.release();
   life.seed = request.seed;
   life.slot_bytes = request.slot_bytes;
   return life;
@@ -95,15 +82,11 @@ Result<pid_t> ask_for_life(int control, const Life& life) {
   Request request;
   request.seed = life.seed;
   request.slot_bytes = life.slot_bytes;
-  Message message(request);
-  cmsghdr* part = CMSG_FIRSTHDR(&message.head);
-  part->cmsg_level = SOL_SOCKET;
-  part->cmsg_type = SCM_RIGHTS;
-  part->cmsg_len = CMSG_LEN(sizeof life.socket);
-  std::memcpy(CMSG_DATA(part), &life.socket, sizeof life.socket);
+  Carrier carrier(std::as_writable_bytes(std::span(&request, 1)));
+  carrier.load(life.socket);
   pid_t pid = -1;
   const bool answered =
-      repeat([&] { return ::sendmsg(control, &message.head, MSG_NOSIGNAL); }) > 0 &&
+      repeat([&] { return ::sendmsg(control, carrier.head(), MSG_NOSIGNAL); }) > 0 &&
       repeat([&] { return ::recv(control, &pid, sizeof pid, 0); }) ==
           static_cast<ssize_t>(sizeof pid);
   if (!answered || pid <= 0) {
