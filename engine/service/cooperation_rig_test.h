@@ -37,7 +37,7 @@ class CooperationTest : public ProgramTest {
     }
     EXPECT_EQ(run({"shm", "clear", "--prefix", prefix_}).code, 0) << read_file(directory_ / "err");
     for (const auto& entry : fs::directory_iterator("/dev/shm")) {
-      EXPECT_FALSE(entry.path().filename().string().starts_with(prefix_)) << entry.path();
+      EXPECT_FALSE(entry.path().filename().string().starts_with(prefix_ + "-")) << entry.path();
     }
     ProgramTest::TearDown();
   }
