@@ -12,6 +12,8 @@
 // directory whose owner was killed (it goes on being read) from one whose disk somebody else has
 // opened since, who may have purged what the directory knows. When the life changes what was mapped
 // is let go, and what is shown now is mapped; if that changed again meanwhile, nothing is.
+#include <algorithm>
+
 #include "engine/alternate.h"
 #include "engine/cyclone/span_header.h"
 #include "engine/cyclone/store.h"
@@ -82,13 +84,22 @@ class Follower final : public Store {
   [[nodiscard]] Result<bool> tick() override { return false; }
   [[nodiscard]] Status close() override { return {}; }
 
-  /// Of the disk, as an inspection of it alone would see it.
+  /// Of a copy of each directory, so that all of it is of one moment. A stripe that cannot be read
+  /// now, or changes all the time, has units of which nothing is known.
   [[nodiscard]] Inspection inspect() const override {
-    auto view = open_for_inspection(device_, config_);
-    for (Result<bool> more = true; view && more && *more;) {
-      more = (*view)->tick();
+    Inspection all;
+    for (Part& part : parts_) {
+      std::vector<std::byte> image(part.geometry.copy_bytes);
+      Stripe copy(device_, config_, part.geometry, image, true);
+      const bool there = look(part) && part.live->stable([&] {
+        const auto bytes = part.image->bytes();
+        std::copy(bytes.begin(), bytes.end(), image.begin());
+        static_cast<void>(copy.follow(*part.live));
+      });
+      copy.core().recovering = copy.core().recovering || !there;
+      all.add(copy.inspect());
     }
-    return view ? (*view)->inspect() : Inspection();
+    return all;
   }
   [[nodiscard]] Stats stats() const override {
     Stats sum;
@@ -117,7 +128,7 @@ class Follower final : public Store {
   }
 
   /// True where the directory of the owner's life can be read now.
-  [[nodiscard]] bool look(Part& part) {
+  [[nodiscard]] bool look(Part& part) const {
     const std::uint64_t life = part.live->life();
     if (life == 0 || life != life_on_disk()) {
       return false;
@@ -130,7 +141,7 @@ class Follower final : public Store {
   }
 
   /// 0: the disk does not say.
-  [[nodiscard]] std::uint64_t life_on_disk() {
+  [[nodiscard]] std::uint64_t life_on_disk() const {
     bool blank = false;
     const auto header = read_span(device_, span_gates_, blank);
     return header && *header ? life_mark(**header) : 0;
@@ -142,7 +153,7 @@ class Follower final : public Store {
     part.life = 0;
   }
 
-  void map(Part& part, std::uint64_t life) {
+  void map(Part& part, std::uint64_t life) const {
     if (life == 0 || part.live->image_bytes() != part.geometry.copy_bytes) {
       return;
     }
@@ -166,10 +177,11 @@ class Follower final : public Store {
   Config config_;
   Placement placement_;
   restart::SharedMemory& memory_;
-  std::vector<Part> parts_;
-  Gates span_gates_ = Gates({});
+  // What is mapped changes nothing of what the store answers.
+  mutable std::vector<Part> parts_;
+  mutable Gates span_gates_ = Gates({});
+  mutable std::uint64_t mapped_ = 0;
   std::uint64_t misses_ = 0;  // without a look
-  std::uint64_t mapped_ = 0;
 };
 
 }  // namespace

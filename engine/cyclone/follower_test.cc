@@ -6,8 +6,10 @@
 
 #include <atomic>
 #include <fstream>
+#include <set>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include "engine/block/file_device.h"
@@ -143,6 +145,63 @@ TEST_F(FollowerTest, KnowsWhatIsBeingPut) {
   EXPECT_FALSE(get(*reader_, "k|gzip").hit);
   ASSERT_TRUE(writer_->abort(upload));
   EXPECT_FALSE(reader_->being_put("k") || writer_->being_put("k"));
+}
+
+/// With alternates, fragments, rows of replaced documents and free rows.
+TEST_F(FollowerTest, InspectsWhatTheWriterHas) {
+  write(disk_);
+  read(disk_);
+  for (std::uint64_t n = 0; n < 60; ++n) {
+    ASSERT_TRUE(put(fmt::format("k{}|a{}", n % 9, n % 3), body(n, 100 + n * 400)));
+  }
+  ASSERT_TRUE(writer_->purge("k4|a1"));
+  const Inspection told = writer_->inspect(), seen = reader_->inspect();
+  const auto text = [](const Inspection& view) {
+    std::set<std::string> objects;
+    for (const EntryUse& entry : view.entries) {
+      objects.insert(
+          fmt::format("{} {} {}", entry.key, entry.write_id, fmt::join(entry.units, " ")));
+    }
+    return objects;
+  };
+  EXPECT_GT(told.entries.size(), 5U);
+  EXPECT_EQ(text(told), text(seen));
+  ASSERT_EQ(told.units.size(), seen.units.size());
+  for (std::size_t n = 0; n < told.units.size(); ++n) {
+    ASSERT_EQ(told.units[n].kind, seen.units[n].kind) << n;
+  }
+  live_->front().begin_change();
+  for (const UnitUse& unit : reader_->inspect().units) {
+    ASSERT_EQ(unit.kind, UnitUse::Kind::unscanned) << "it changes all the time";
+  }
+}
+
+/// As after a wild store of the process that owned it.
+TEST_F(FollowerTest, GarbageInADirectoryCostsHitsNotTruth) {
+  write(disk_);
+  read(disk_);
+  for (std::uint64_t n = 0; n < 30; ++n) {
+    ASSERT_TRUE(put(fmt::format("k{}", n), body(n, 3000)));
+  }
+  writer_.reset();
+  const auto object =
+      restart::posix_shared_memory().open(live_->front().image_name(), restart::Access::read_write);
+  const auto image =
+      (*object)->map(live_->front().image_bytes(), restart::Access::read_write).value();
+  Random random(0x6a4ba6e);
+  std::uint64_t hits = 0;
+  for (int round = 0; round < 300; ++round) {
+    for (int n = 0; n < 200; ++n) {
+      image->bytes()[random.below(image->bytes().size())] = static_cast<std::byte>(random.next());
+    }
+    for (std::uint64_t n = 0; n < 30; ++n) {
+      const GetReply reply = get(*reader_, fmt::format("k{}", n));
+      ASSERT_TRUE(!reply.hit || reply.body == body(n, 3000)) << n;
+      hits += reply.hit ? 1 : 0;
+    }
+    static_cast<void>(reader_->inspect());
+  }
+  EXPECT_GT(hits, 30U) << "there was something to be wrong about";
 }
 
 TEST_F(FollowerTest, ChangesAreRefused) {
