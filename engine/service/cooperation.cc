@@ -17,8 +17,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds look_every{50};
-
 void log_line(std::string_view line) {
   fmt::print(stderr, "cache-engine: {}\n", line);
 }

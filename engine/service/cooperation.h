@@ -22,6 +22,8 @@ struct StoreWords;
 /// write when it is handed over (handoff/transfer.h), or when nobody has it any more. One thread.
 class Cooperation {
  public:
+  static constexpr std::chrono::milliseconds look_every{50};
+
   /// `disk` and `words`: checked. Writes where nobody does, else reads. Error: the disk is in use
   /// by an engine that does not cooperate, there are two instances already, or what opening it
   /// says.
@@ -44,7 +46,7 @@ class Cooperation {
   [[nodiscard]] int descriptor() const { return listener_.descriptor(); }
   /// What came with the right to write, which this instance has now; none: nothing has changed.
   [[nodiscard]] std::optional<handoff::Freight> answer();
-  /// To be called now and then: where nobody writes, this instance does from then on.
+  /// To be called every `look_every`: where nobody writes, this instance does from then on.
   void look();
   /// Gives the right to write to the other instance, and with it what `freight` has: clients, and
   /// the listener where this instance ends. The text says to whom, and how long nobody was served.

@@ -233,8 +233,8 @@ void Server::wait() {
     timeout = static_cast<int>(std::max<std::int64_t>(left, 0));
   }
   if (other != nullptr && !other->writes()) {
-    constexpr int look_every_ms = 50;
-    timeout = timeout < 0 ? look_every_ms : std::min(timeout, look_every_ms);
+    const auto look = static_cast<int>(Cooperation::look_every.count());
+    timeout = timeout < 0 ? look : std::min(timeout, look);
   }
   if (::poll(polled_.data(), polled_.size(), timeout) < 0) {
     for (pollfd& each : polled_) {
