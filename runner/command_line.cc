@@ -85,7 +85,7 @@ void add_search_options(CLI::App& app, RunWords& words) {
   app.add_option("--scenario", options.scenario, "generated, all, store_kills, or the name of one")
       ->capture_default_str();
   app.add_flag("--no-overwrites", words.no_overwrites, "every put has its own key: the control");
-  app.add_flag("--handoffs", options.handoffs, "cyclone: another instance takes it with its puts");
+  app.add_flag("--handoffs", options.handoffs, "cyclone: a second instance goes on with open puts");
   app.add_flag("--purge-all", options.purges_of_all, "histories purge everything now and then");
   app.add_option(
          "--explorer", options.explorer, fmt::format("{}", fmt::join(explorer_names(), ", ")))
