@@ -186,7 +186,8 @@ class Load {
   Random random_;
   std::string name_;
   std::map<std::string, std::uint64_t> known_;  // key → version; 0: purged
-  std::uint64_t version_ = 0, steps_ = 0, hits_ = 0;
+  std::uint64_t version_ = 0, hits_ = 0;
+  std::atomic<std::uint64_t> steps_ = 0;
 };
 
 /// Clients at work in threads of their own, until `stop`.

@@ -42,8 +42,10 @@ TEST_F(CooperationTest, FiftyHandoffsUnderLoadLoseNothing) {
   }
   Loads loads(std::move(clients));
   for (std::size_t n = 0; n < 50; ++n) {
-    const std::uint64_t before = loads.each().front()->steps();
-    EXPECT_TRUE(soon([&] { return loads.each().front()->steps() > before + 3; })) << n;
+    for (const auto& load : loads.each()) {
+      const std::uint64_t before = load->steps();
+      EXPECT_TRUE(soon([&] { return load->steps() > before + 3; })) << n;
+    }
     const Outcome done = hand_over(*engines.at(n % 2));
     ASSERT_EQ(done.code, 0) << done.err;
   }
